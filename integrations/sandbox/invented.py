@@ -1,0 +1,18 @@
+"""The sandbox's own invented secrets and fixed names. None of them opens anything real."""
+
+from __future__ import annotations
+
+GITLAB_TOKEN = "glpat-sandbox-slipway-0001"
+GITLAB_HOOK_TOKEN = "sandbox-gitlab-hook-token"
+GITLAB_SIGNING_TOKEN = "whsec_c2FuZGJveC1zaWduaW5nLWtleS0wMTIzNDU2Nzg5YWI="
+KUBERNETES_TOKEN = "sandbox-kubernetes-token"
+# Argo CD treats a bearer value that is not JWT-shaped as absent (reference argocd-api.md section 1).
+ARGOCD_TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJzbGlwd2F5OmFwaUtleSJ9.c2FuZGJveA"
+HARBOR_USER = "robot$slipway"
+HARBOR_PASSWORD = "sandbox-harbor-password"
+HARBOR_HOOK_AUTH = "Bearer sandbox-harbor-hook"
+
+# Where the vendors send their webhooks: {hook base}/webhooks/<vendor>/<source id>.
+GITLAB_SOURCE = "6b1f0a52-6c53-4d5e-9f0e-7d7b0c5a1a01"
+HARBOR_SOURCE = "6b1f0a52-6c53-4d5e-9f0e-7d7b0c5a1a02"
+DISTRIBUTION_SOURCE = "6b1f0a52-6c53-4d5e-9f0e-7d7b0c5a1a03"
