@@ -1,0 +1,188 @@
+"""What a Stage's manifests say, and the Change that would bring a version to it: read at one commit."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from django.utils.translation import gettext as _
+
+from integrations.errors import IntegrationError, NotFound
+from integrations.gitlab import GitLabClient
+from promotions import vendors
+from promotions.choices import EditStyle
+from promotions.manifests import (
+    Change,
+    ManifestError,
+    Reference,
+    Style,
+    Target,
+    compute_change,
+    find_references,
+)
+from promotions.models import ImageVersion, Stage
+
+_SYMBOLIC_LINK = "120000"
+
+
+class NoChange(Exception):
+    """The Change can't be computed; the message says why, in a sentence for a release manager."""
+
+
+@dataclass
+class GitLabTree:
+    """A manifest project's files at one commit, read when asked for.
+
+    Only `root` is listed: a repository may hold 20,000 files, and what lies outside (a Kustomize base)
+    is asked for by name.
+    """
+
+    client: GitLabClient
+    project: str
+    commit: str
+    root: str
+    _files: dict[str, bytes] = field(default_factory=dict)
+    _listing: dict[str, str] | None = None
+
+    def _modes(self) -> dict[str, str]:
+        if self._listing is None:
+            folder = self.root.strip("/")
+            entries = self.client.tree(self.project, self.commit, folder) if not _is_file(folder) else []
+            self._listing = {entry.path: entry.mode for entry in entries if entry.type == "blob"}
+        return self._listing
+
+    def paths(self) -> Iterator[str]:
+        return iter(self._modes())
+
+    def read(self, path: str) -> bytes:
+        """Return a file's bytes; raises KeyError where there is none."""
+        path = posixpath.normpath(path)
+        if path not in self._files:
+            try:
+                self._files[path] = self.client.read_file(self.project, path, self.commit).content
+            except NotFound as error:
+                raise KeyError(path) from error
+        return self._files[path]
+
+    def is_symlink(self, path: str) -> bool:
+        return self._modes().get(path) == _SYMBOLIC_LINK
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """The version a Stage's manifests ask for at a commit."""
+
+    commit: str
+    references: tuple[Reference, ...]
+
+    @property
+    def tag(self) -> str:
+        return next((reference.tag for reference in self.references if reference.tag), "")
+
+    @property
+    def digest(self) -> str:
+        return next((reference.digest for reference in self.references if reference.digest), "")
+
+    @property
+    def problem(self) -> str:
+        """Return what is wrong with these places taken together, or ""."""
+        if not self.references:
+            return _("No place in the manifests names this image.")
+        tags = {reference.tag for reference in self.references if reference.tag}
+        digests = {reference.digest for reference in self.references if reference.digest}
+        if len(tags) > 1 or len(digests) > 1:
+            places = ", ".join(f"{r.file}:{r.line} {r.value}" for r in self.references)
+            return _("The places in the manifests disagree: %(places)s.") % {"places": places}
+        return ""
+
+
+def _is_file(path: str) -> bool:
+    return path.endswith((".yaml", ".yml", ".json"))
+
+
+def _tree(stage: Stage, commit: str) -> GitLabTree:
+    client = vendors.gitlab(stage.manifest_connection)
+    return GitLabTree(client, stage.manifest_project, commit, stage.manifest_path)
+
+
+def tip(stage: Stage) -> str:
+    """Return the manifest branch's tip; raises IntegrationError."""
+    client = vendors.gitlab(stage.manifest_connection)
+    return client.branch(stage.manifest_project, stage.manifest_branch).commit_id
+
+
+def read_desired(stage: Stage, commit: str) -> Desired:
+    """Return what the manifests ask for at a commit; raises ManifestError and IntegrationError."""
+    tree = _tree(stage, commit)
+    found = find_references(tree, stage.image.repository, root=stage.manifest_path)
+    return Desired(commit, tuple(_chosen(stage, found)))
+
+
+def _chosen(stage: Stage, found: Iterable[Reference]) -> list[Reference]:
+    if not stage.places:
+        return list(found)
+    wanted = {(place["file"], place["key"]) for place in stage.places}
+    return [reference for reference in found if (reference.file, reference.key_path) in wanted]
+
+
+def compute(stage: Stage, version: ImageVersion, *, commit: str) -> Change:
+    """Return the Change that brings `version` to `stage`, as an edit of the files at `commit`.
+
+    Raises NoChange, with the sentence to show, when it can't be computed for sure; IntegrationError when
+    GitLab does not answer.
+    """
+    try:
+        references = _places_to_edit(stage, read_desired(stage, commit))
+        return compute_change(
+            _tree(stage, commit), references, stage.image.repository, _target(stage, version)
+        )
+    except ManifestError as error:
+        raise NoChange(str(error)) from error
+    except NotFound as error:
+        raise NoChange(str(error)) from error
+
+
+def _places_to_edit(stage: Stage, desired: Desired) -> list[Reference]:
+    if not desired.references:
+        raise NoChange(
+            _("No place below %(path)s in %(project)s names %(image)s.")
+            % {
+                "path": stage.manifest_path or "/",
+                "project": stage.manifest_project,
+                "image": stage.image.repository,
+            }
+        )
+    # A tag and a digest of one entry are one place; anything else is for people to choose, never a guess.
+    entries = {(r.file, r.document, r.key_path.rpartition(".")[0]) for r in desired.references}
+    if len(entries) > 1 and not stage.places:
+        places = "; ".join(f"{r.file} {r.key_path} (line {r.line})" for r in desired.references)
+        raise NoChange(
+            _("%(count)d places decide which %(image)s runs: choose in the catalogue. %(places)s.")
+            % {"count": len(entries), "image": stage.image, "places": places}
+        )
+    return list(desired.references)
+
+
+def _target(stage: Stage, version: ImageVersion) -> Target:
+    style = EditStyle(stage.edit_style)
+    if style in (EditStyle.TAG, EditStyle.APP_VERSION) and version.is_mutable:
+        raise NoChange(
+            _("The tag %(tag)s moves between builds, so it can't name this one: let the Stage pin digests.")
+            % {"tag": version.tag}
+        )
+    return Target(
+        tag=None if style == EditStyle.DIGEST else version.tag,
+        digest=version.digest if style in (EditStyle.DIGEST, EditStyle.TAG_AND_DIGEST) else None,
+        style=Style(style.value.replace("-", "_")),
+    )
+
+
+def compute_or_explain(stage: Stage, version: ImageVersion) -> tuple[str, Change | None, str]:
+    """Return (tip, Change, "") or (tip or "", None, the sentence why not), for callers that only show it."""
+    commit = ""
+    try:
+        commit = tip(stage)
+        return commit, compute(stage, version, commit=commit), ""
+    except (NoChange, IntegrationError) as error:
+        return commit, None, str(error)

@@ -1,0 +1,111 @@
+"""The closed lists of words that models, URLs, templates and the API share."""
+
+from __future__ import annotations
+
+from django.db.models import TextChoices
+from django.utils.translation import gettext_lazy as _
+
+
+class Vendor(TextChoices):
+    GITLAB = "gitlab", "GitLab"
+    TEKTON = "tekton", "Tekton"
+    ARGOCD = "argocd", "Argo CD"
+    HARBOR = "harbor", "Harbor"
+    DISTRIBUTION = "distribution", _("OCI registry")
+
+
+class Risk(TextChoices):
+    DEVELOPMENT = "development", _("development")
+    STAGING = "staging", _("staging")
+    PRODUCTION = "production", _("production")
+
+
+class Role(TextChoices):
+    VIEWER = "viewer", _("viewer")
+    DEVELOPER = "developer", _("developer")
+    APPROVER = "approver", _("approver")
+    ADMIN = "admin", _("admin")
+
+
+class WriteMode(TextChoices):
+    """How a Change reaches the manifest branch."""
+
+    DIRECT = "direct", _("direct commit")
+    OWN_BRANCH = "own-branch", _("branch of its own with a merge request")
+    TEAM_BRANCH = "team-branch", _("the team's branch with a merge request")
+
+
+class EditStyle(TextChoices):
+    """Which part of an image reference a Stage's manifests pin."""
+
+    TAG = "tag", _("tag")
+    DIGEST = "digest", _("digest")
+    TAG_AND_DIGEST = "tag-and-digest", _("tag and digest")
+    APP_VERSION = "app-version", _("chart appVersion")
+
+
+class PromotionKind(TextChoices):
+    PROMOTION = "promotion", _("promotion")
+    ROLLBACK = "rollback", _("rollback")
+
+
+class PromotionStatus(TextChoices):
+    REQUESTED = "requested", _("waiting for approval")
+    APPROVED = "approved", _("approved")
+    RUNNING = "running", _("running")
+    SUCCEEDED = "succeeded", _("succeeded")
+    FAILED = "failed", _("failed")
+    ERRORED = "errored", _("errored")
+    REJECTED = "rejected", _("rejected")
+    ABORTED = "aborted", _("aborted")
+    SUPERSEDED = "superseded", _("superseded")
+
+
+OPEN_STATUSES = (PromotionStatus.REQUESTED, PromotionStatus.APPROVED, PromotionStatus.RUNNING)
+RETRYABLE_STATUSES = (PromotionStatus.FAILED, PromotionStatus.ERRORED)
+
+
+class StepName(TextChoices):
+    WRITE = "write", _("Write the change to Git")
+    MERGE = "merge", _("Merge the change")
+    ARRIVE = "arrive", _("Arrive in the cluster")
+    VERIFY = "verify", _("Verify")
+
+
+class StepStatus(TextChoices):
+    RUNNING = "running", _("running")
+    WAITING = "waiting", _("waiting")
+    SUCCEEDED = "succeeded", _("succeeded")
+    FAILED = "failed", _("failed")
+    ERRORED = "errored", _("errored")
+    ABORTED = "aborted", _("aborted")
+
+
+class Decision(TextChoices):
+    APPROVED = "approved", _("approved")
+    REJECTED = "rejected", _("rejected")
+
+
+class RunStatus(TextChoices):
+    PENDING = "pending", _("pending")
+    RUNNING = "running", _("running")
+    SUCCEEDED = "succeeded", _("succeeded")
+    FAILED = "failed", _("failed")
+    CANCELLED = "cancelled", _("cancelled")
+
+
+class DeliveryOutcome(TextChoices):
+    """What became of an authenticated webhook."""
+
+    PENDING = "pending", _("waiting to be processed")
+    PROCESSED = "processed", _("processed")
+    IGNORED = "ignored", _("ignored")
+    UNREADABLE = "unreadable", _("unreadable")
+    FAILED = "failed", _("failed")
+
+
+class UpstreamState(TextChoices):
+    STARTING = "starting", _("not yet seen")
+    FRESH = "fresh", _("fresh")
+    TROUBLED = "troubled", _("troubled")
+    REFUSED = "refused", _("refused")

@@ -1,0 +1,289 @@
+"""Advance promotions. Level-triggered: "look at promotion 7" may be said any number of times.
+
+Everything it knows stands in the tables, so any worker can go on where a killed one stopped. Nothing
+sleeps here: waiting is a result with a time to look again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from procrastinate.contrib.django import app
+from procrastinate.exceptions import AlreadyEnqueued
+
+from integrations.errors import IntegrationError, Unavailable
+from promotions import changes
+from promotions.choices import Decision, PromotionStatus, StepName, StepStatus
+from promotions.manifests import Change
+from promotions.models import Promotion, StageState, StepResult
+from promotions.policy import Act, gather, refusals
+from promotions.steps import STEPS, Differs, Done, Failed, Outcome, Waiting, plan
+from promotions.workflow import StaleState, announce_promotion, record, transition
+
+log = structlog.get_logger(__name__)
+Status = PromotionStatus
+
+_MOST_STEPS_A_LOOK = 20
+_LONGEST_BACK_OFF = 60.0
+# How long an unreachable vendor is waited for before the promotion ends errored (it can be retried).
+_OUTAGE_PATIENCE = timedelta(minutes=30)
+
+
+def wake(promotion: Promotion) -> None:
+    """Have the promotion looked at now, once the current transaction has committed."""
+    pk, stage_id = promotion.pk, promotion.stage_id
+    transaction.on_commit(lambda: _defer(pk, stage_id, wait=0))
+
+
+def _defer(pk: int, stage_id: int, *, wait: float) -> None:
+    """Queue a look. A later look has a lock of its own, so that it never keeps an immediate one away."""
+    job = app.configure_task(
+        "promotions.advance",
+        lock=f"stage:{stage_id}",
+        queueing_lock=f"promotion:{pk}" if wait <= 0 else f"promotion-later:{pk}",
+        schedule_at=timezone.now() + timedelta(seconds=wait) if wait > 0 else None,
+    )
+    try:
+        job.defer(promotion_id=pk)
+    except AlreadyEnqueued:
+        log.debug("a look is queued already", promotion=pk)
+
+
+def advance(promotion_id: int) -> None:
+    """Look at one promotion: begin it when it may, run its steps until one waits or it ends."""
+    for _turn in range(_MOST_STEPS_A_LOOK):
+        promotion = _load(promotion_id)
+        try:
+            if promotion.status == Status.APPROVED:
+                _begin(promotion)
+            elif promotion.status != Status.RUNNING or not _take_step(promotion):
+                return
+        except StaleState as stale:
+            log.info("someone else moved it on", promotion=promotion_id, reason=str(stale))
+    wake(_load(promotion_id))
+
+
+def _load(promotion_id: int) -> Promotion:
+    return Promotion.objects.select_related(
+        "stage__application",
+        "stage__environment",
+        "stage__image",
+        "stage__manifest_connection",
+        "stage__argocd_connection",
+        "stage__verification_connection",
+        "version__image",
+        "from_version",
+        "requested_by",
+    ).get(pk=promotion_id)
+
+
+def _begin(promotion: Promotion) -> None:
+    facts = gather(promotion.stage, promotion.version, None, promotion=promotion)
+    if refused := refusals(Act.RUN, facts):
+        sentence = " ".join(refusal.message for refusal in refused)
+        transition(promotion, Status.ERRORED, by=None, message=sentence)
+        return
+    first = plan(promotion.stage)[0]
+    transition(promotion, Status.RUNNING, by=None, message=_("Begun."), step=first, look_at=timezone.now())
+
+
+def _take_step(promotion: Promotion) -> bool:
+    """Run the current step once; tell whether to go on at once."""
+    step = STEPS[StepName(promotion.step)]
+    result, _new = StepResult.objects.get_or_create(
+        promotion=promotion, step=promotion.step, attempt=promotion.attempt
+    )
+    if refused := refusals(Act.RUN, gather(promotion.stage, promotion.version, None, promotion=promotion)):
+        _end(promotion, result, Status.ERRORED, " ".join(refusal.message for refusal in refused))
+        return False
+    try:
+        outcome = step.run(promotion, result)
+    except Unavailable as error:
+        return _back_off(promotion, result, error)
+    except (IntegrationError, changes.NoChange) as error:
+        _end(promotion, result, Status.ERRORED, str(error))
+        return False
+    if isinstance(outcome, Waiting) and timezone.now() - result.started_at > step.patience:
+        outcome = Failed(_("Waited too long. %(last)s") % {"last": outcome.message}, link=outcome.link)
+    return _apply(promotion, result, outcome)
+
+
+def _apply(promotion: Promotion, result: StepResult, outcome: Outcome) -> bool:
+    match outcome:
+        case Done():
+            return _finish_step(promotion, result, outcome)
+        case Waiting():
+            return _wait(promotion, result, outcome)
+        case Failed():
+            _end(promotion, result, Status.FAILED, outcome.message, outcome.link)
+            return False
+        case Differs():
+            replace_change(promotion, outcome.base_commit, outcome.change)
+            return False
+
+
+def _finish_step(promotion: Promotion, result: StepResult, done: Done) -> bool:
+    order = plan(promotion.stage)
+    index = order.index(StepName(promotion.step)) + 1
+    with transaction.atomic():
+        _close(result, StepStatus.SUCCEEDED, done.message, done.link)
+        if index < len(order):
+            _set(promotion, {**done.fields, "step": order[index], "message": done.message})
+            return True
+        _set(promotion, done.fields)
+        transition(promotion, Status.SUCCEEDED, by=None, message=done.message, look_at=None)
+        StageState.objects.update_or_create(stage=promotion.stage, defaults={"promoted": promotion})
+    return False
+
+
+def _wait(promotion: Promotion, result: StepResult, waiting: Waiting) -> bool:
+    look_at = timezone.now() + timedelta(seconds=waiting.look_in)
+    with transaction.atomic():
+        changed = (result.status, result.message, result.link) != (
+            StepStatus.WAITING,
+            waiting.message,
+            waiting.link,
+        )
+        result.status, result.message, result.link = StepStatus.WAITING, waiting.message, waiting.link
+        result.data = {**result.data, **waiting.data, "outages": 0}
+        result.save(update_fields=["status", "message", "link", "data"])
+        _set(promotion, {**waiting.fields, "message": waiting.message, "look_at": look_at}, tell=changed)
+    if waiting.look_in <= 0:
+        return True
+    _defer(promotion.pk, promotion.stage_id, wait=waiting.look_in)
+    return False
+
+
+def _back_off(promotion: Promotion, result: StepResult, error: Unavailable) -> bool:
+    """The vendor gave no usable answer: look again, ever more rarely, for a bounded time."""
+    count = int(result.data.get("outages", 0)) + 1
+    since = result.data.get("outage_since") if count > 1 else None
+    since = since or timezone.now().timestamp()
+    if timezone.now().timestamp() - since > _OUTAGE_PATIENCE.total_seconds():
+        _end(promotion, result, Status.ERRORED, str(error))
+        return False
+    pause = error.retry_after or min(_LONGEST_BACK_OFF, 0.5 * 2**count)
+    message = _("%(error)s Trying again.") % {"error": error}
+    _wait(promotion, result, Waiting(message, look_in=min(pause, _LONGEST_BACK_OFF)))
+    result.data |= {"outages": count, "outage_since": since}
+    result.save(update_fields=["data"])
+    return False
+
+
+def _set(promotion: Promotion, fields: Mapping[str, Any], *, tell: bool = True) -> None:
+    """Change a running promotion's fields, if it still runs this attempt."""
+    running = Promotion.objects.filter(
+        pk=promotion.pk, status=Status.RUNNING, attempt=promotion.attempt, step=promotion.step
+    )
+    if not running.update(**(fields or {"look_at": timezone.now()})):
+        raise StaleState(_("Promotion #%(number)d is no longer running.") % {"number": promotion.pk})
+    for name, value in fields.items():
+        setattr(promotion, name, value)
+    if tell:
+        announce_promotion(promotion)
+
+
+def _close(result: StepResult, status: StepStatus, message: str, link: str = "") -> None:
+    result.status, result.message, result.finished_at = status, message, timezone.now()
+    result.link = link or result.link
+    result.save(update_fields=["status", "message", "link", "finished_at"])
+
+
+def _end(
+    promotion: Promotion, result: StepResult, status: PromotionStatus, message: str, link: str = ""
+) -> None:
+    with transaction.atomic():
+        step_status = StepStatus.FAILED if status == Status.FAILED else StepStatus.ERRORED
+        _close(result, step_status, message, link)
+        transition(promotion, status, by=None, message=message, look_at=None)
+
+
+def close_open_steps(promotion: Promotion, message: str) -> None:
+    """End the step an aborted promotion was in."""
+    promotion.steps.filter(finished_at=None).update(
+        status=StepStatus.ABORTED, message=message, finished_at=timezone.now()
+    )
+
+
+def replace_change(promotion: Promotion, base_commit: str, change: Change) -> None:
+    """Keep the Change as computed at a new tip; when it is another change, the approvals fall.
+
+    Raises StaleState when the promotion is no longer waiting or at its writing step.
+    """
+    if change.hash == promotion.change_hash:
+        # Only the surroundings moved: the approvals stand. The old base stays, so that the search for
+        # our trailer still covers everything since the request.
+        return
+    fields = {
+        "base_commit": base_commit,
+        "previous_diff": promotion.diff,
+        "change_hash": change.hash,
+        "diff": change.diff,
+        "edits": [
+            {"file": edit.file, "key": edit.key, "old": edit.old, "new": edit.new} for edit in change.edits
+        ],
+    }
+    message = _("The manifests changed, so this is another change than the approved one: look at it again.")
+    with transaction.atomic():
+        _let_approvals_fall(promotion, message)
+        if promotion.status == Status.REQUESTED:
+            _replace_waiting(promotion, fields)
+        else:
+            close_open_steps(promotion, message)
+            transition(
+                promotion,
+                Status.REQUESTED,
+                by=None,
+                message=message,
+                step="",
+                look_at=None,
+                attempt=promotion.attempt + 1,
+                **fields,
+            )
+
+
+def _let_approvals_fall(promotion: Promotion, because: str) -> None:
+    standing = promotion.approvals.filter(fallen_at=None, decision=Decision.APPROVED)
+    if standing.update(fallen_at=timezone.now(), fallen_because=because):
+        record("approval.fallen", subject=promotion, by=None, promotion=promotion, message=because)
+
+
+def _replace_waiting(promotion: Promotion, fields: dict[str, Any]) -> None:
+    message = _("The manifests changed since this was requested: this is the change as it is now.")
+    waiting = Promotion.objects.filter(pk=promotion.pk, status=Status.REQUESTED)
+    if not waiting.update(**fields, message=message):
+        raise StaleState(_("Promotion #%(number)d is no longer waiting.") % {"number": promotion.pk})
+    for name, value in fields.items():
+        setattr(promotion, name, value)
+    announce_promotion(promotion)
+
+
+def sweep() -> int:
+    """Queue a look at every promotion that is due: whatever no job was left for. Return how many."""
+    due = Promotion.objects.filter(status=Status.APPROVED) | Promotion.objects.filter(
+        status=Status.RUNNING, look_at__lte=timezone.now()
+    )
+    for promotion in due:
+        _defer(promotion.pk, promotion.stage_id, wait=0)
+    return len(due)
+
+
+def poison(promotion_id: int, error: Exception) -> None:
+    """A defect of ours stopped a promotion: end it errored, so that it is seen and can be retried."""
+    promotion = _load(promotion_id)
+    if promotion.status not in (Status.RUNNING, Status.APPROVED):
+        return
+    message = _("Slipway failed at this step: %(error)s. The log has the details.") % {
+        "error": f"{type(error).__name__}"
+    }
+    try:
+        close_open_steps(promotion, message)
+        transition(promotion, Status.ERRORED, by=None, message=message, look_at=None)
+    except (StaleState, IntegrityError):
+        log.info("it had moved on", promotion=promotion_id)

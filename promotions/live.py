@@ -1,0 +1,29 @@
+"""Announce that something changed. Pages hear of it through the hub; see hub.py for the other end."""
+
+from __future__ import annotations
+
+from django.db import connection, transaction
+
+CHANNEL = "slipway_live"
+# Numbers must become visible in order, or a page that has seen 10 would never ask for a late 9.
+_ORDER_LOCK = 7_305_001
+
+
+def announce(fragment: str, key: object, *, application_id: int | None = None) -> None:
+    """Tell, once the current transaction has committed, that a fragment's content changed.
+
+    `fragment` and `key` name what the hub renders ("cell", stage id). A crash between commit and
+    announcement loses the announcement, not the change: the next one about the same thing shows both.
+    """
+    transaction.on_commit(lambda: _publish(fragment, str(key), application_id))
+
+
+def _publish(fragment: str, key: str, application_id: int | None) -> None:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_ORDER_LOCK])
+        cursor.execute(
+            "INSERT INTO promotions_announcement (application_id, fragment, key, at)"
+            " VALUES (%s, %s, %s, now())",
+            [application_id, fragment, key],
+        )
+        cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])

@@ -1,0 +1,35 @@
+"""Everything Slipway keeps, by meaning: catalogue, versions, runs, observed, promotion, inbound, access."""
+
+from promotions.models.access import Announcement, ApiToken, AuditEntry, RoleGrant
+from promotions.models.catalogue import Application, Connection, Environment, Image, Stage, WebhookSource
+from promotions.models.inbound import Delivery
+from promotions.models.observed import BranchTip, StageState, Upstream
+from promotions.models.promotion import Approval, Promotion, StepResult
+from promotions.models.runs import PipelineRun, StepLog, TaskRun
+from promotions.models.versions import Commit, Comparison, ImageVersion
+
+__all__ = [
+    "Announcement",
+    "ApiToken",
+    "Application",
+    "Approval",
+    "AuditEntry",
+    "BranchTip",
+    "Commit",
+    "Comparison",
+    "Connection",
+    "Delivery",
+    "Environment",
+    "Image",
+    "ImageVersion",
+    "PipelineRun",
+    "Promotion",
+    "RoleGrant",
+    "Stage",
+    "StageState",
+    "StepLog",
+    "StepResult",
+    "TaskRun",
+    "Upstream",
+    "WebhookSource",
+]

@@ -1,0 +1,77 @@
+"""Who holds which role where. Roles are ordered: each includes the ones before it."""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import AnonymousUser, User
+from django.db.models import Q, QuerySet
+
+from promotions.choices import Role
+from promotions.models import Application, RoleGrant, Stage
+
+_ORDER = (Role.VIEWER, Role.DEVELOPER, Role.APPROVER, Role.ADMIN)
+Visitor = User | AnonymousUser
+
+
+def _grants(user: Visitor) -> QuerySet[RoleGrant]:
+    if not isinstance(user, User) or not user.is_active:
+        return RoleGrant.objects.none()
+    return RoleGrant.objects.filter(Q(user=user) | Q(group__in=user.groups.all()))
+
+
+def _at_least(role: Role) -> tuple[Role, ...]:
+    return _ORDER[_ORDER.index(role) :]
+
+
+def holds(user: Visitor, role: Role, stage: Stage) -> bool:
+    """Tell whether the person holds the role, or a higher one, for this Stage now."""
+    if isinstance(user, User) and user.is_active and user.is_superuser:
+        return True
+    return (
+        _grants(user)
+        .filter(role__in=_at_least(role))
+        .filter(Q(application=None) | Q(application=stage.application_id))
+        .filter(Q(environment=None) | Q(environment=stage.environment_id))
+        .exists()
+    )
+
+
+def holders(role: Role, stage: Stage) -> QuerySet[User]:
+    """Return the active people who hold the role, or a higher one, for this Stage."""
+    grants = (
+        RoleGrant.objects.filter(role__in=_at_least(role))
+        .filter(Q(application=None) | Q(application=stage.application_id))
+        .filter(Q(environment=None) | Q(environment=stage.environment_id))
+    )
+    return (
+        User.objects.filter(is_active=True)
+        .filter(Q(is_superuser=True) | Q(role_grants__in=grants) | Q(groups__role_grants__in=grants))
+        .distinct()
+        .order_by("username")
+    )
+
+
+def visible_applications(user: Visitor) -> QuerySet[Application]:
+    """Return the applications a person may look at: those where they hold any role in any environment."""
+    if isinstance(user, User) and user.is_active and user.is_superuser:
+        return Application.objects.all()
+    grants = _grants(user)
+    if grants.filter(application=None).exists():
+        return Application.objects.all()
+    return Application.objects.filter(rolegrant__in=grants).distinct()
+
+
+def may_see_machinery(user: Visitor) -> bool:
+    """Tell whether the person may see what belongs to no application: deliveries and upstreams' errors.
+
+    Webhook bodies may speak of any project, so this needs a role that is not bound to one application.
+    """
+    if isinstance(user, User) and user.is_active and user.is_superuser:
+        return True
+    return _grants(user).filter(role__in=_at_least(Role.DEVELOPER), application=None).exists()
+
+
+def may_replay(user: Visitor) -> bool:
+    """Tell whether the person may have a delivery processed again: admins of the whole site."""
+    if isinstance(user, User) and user.is_active and user.is_superuser:
+        return True
+    return _grants(user).filter(role=Role.ADMIN, application=None, environment=None).exists()

@@ -1,0 +1,99 @@
+"""The one writer of a promotion's status: compare-and-set, audited, announced."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser, User
+from django.db import transaction
+from django.utils import timezone
+
+from promotions.choices import OPEN_STATUSES, PromotionStatus
+from promotions.live import announce
+from promotions.models import AuditEntry, Promotion
+
+Status = PromotionStatus
+
+TRANSITIONS: dict[str, frozenset[str]] = {
+    Status.REQUESTED: frozenset({Status.APPROVED, Status.REJECTED, Status.ABORTED, Status.SUPERSEDED}),
+    # Back to requested: the change differs from the approved one, so the approvals fell.
+    Status.APPROVED: frozenset(
+        {Status.RUNNING, Status.REQUESTED, Status.ABORTED, Status.SUPERSEDED, Status.ERRORED}
+    ),
+    Status.RUNNING: frozenset(
+        {Status.SUCCEEDED, Status.FAILED, Status.ERRORED, Status.ABORTED, Status.REQUESTED}
+    ),
+    Status.FAILED: frozenset({Status.RUNNING, Status.APPROVED}),
+    Status.ERRORED: frozenset({Status.RUNNING, Status.APPROVED}),
+}
+
+
+class StaleState(Exception):
+    """Someone else was faster: what the caller saw is no longer so. Nothing was changed."""
+
+
+def person_name(person: AbstractBaseUser | None) -> str:
+    """Return how a person is called in records that outlive the account; Slipway acts for nobody."""
+    if not isinstance(person, User):
+        return "Slipway"
+    return person.get_full_name() or person.get_username()
+
+
+def record(
+    action: str, *, subject: object, by: User | None, promotion: Promotion | None = None, **data: Any
+) -> None:
+    """Append an audit row to the current transaction."""
+    AuditEntry.objects.create(
+        actor_id=by.pk if by else None,
+        actor_name=person_name(by),
+        action=action,
+        subject=str(subject)[:255],
+        promotion_id=promotion.pk if promotion else None,
+        change_hash=promotion.change_hash if promotion else "",
+        data=data,
+    )
+
+
+def transition(
+    promotion: Promotion, to: PromotionStatus, *, by: User | None, message: str = "", **fields: Any
+) -> None:
+    """Move a promotion on, if it still is in the status that `promotion` shows.
+
+    `message` says why in a sentence; further fields are set in the same statement. The instance is
+    brought up to date. Raises StaleState when another writer was first, ValueError for a way that does
+    not exist.
+    """
+    if to not in TRANSITIONS.get(promotion.status, frozenset()):
+        raise ValueError(f"a promotion can't go from {promotion.status} to {to}")
+    now = timezone.now()
+    values: dict[str, Any] = {
+        "status": to,
+        "status_at": now,
+        "message": message,
+        "finished_at": None if to in OPEN_STATUSES else now,
+        **fields,
+    }
+    before = promotion.status
+    with transaction.atomic():
+        if not Promotion.objects.filter(pk=promotion.pk, status=before).update(**values):
+            raise StaleState(f"Promotion #{promotion.pk} is no longer {Status(before).label}.")
+        for name, value in values.items():
+            setattr(promotion, name, value)
+        record(
+            f"promotion.{to}",
+            subject=promotion,
+            by=by,
+            promotion=promotion,
+            before=before,
+            after=str(to),
+            message=message,
+        )
+        announce_promotion(promotion)
+
+
+def announce_promotion(promotion: Promotion) -> None:
+    """Tell every page that shows this promotion: its own, its application's and the matrix."""
+    application_id = promotion.stage.application_id
+    announce("promotion", promotion.pk, application_id=application_id)
+    announce("cell", promotion.stage_id, application_id=application_id)
+    announce("stage", promotion.stage_id, application_id=application_id)
