@@ -45,10 +45,11 @@ class Command(BaseCommand):
             require_free_port(HOST, port)
             ready_file = self.start_sandbox(stack)
             migrate()
-            stack.add_web(HOST, port)
             urls = stack.wait_for_json(ready_file)
             people = demo.prepare(urls, settings.BASE_URL)
             release_connections()
+            # Not before: whoever waits for /healthz may sign in the moment it answers.
+            stack.add_web(HOST, port)
             stack.add_worker()
             stack.wait_until_healthy(HOST, port)
             self.welcome(urls, people)
