@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import random
+import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -149,6 +151,32 @@ def same_origin(one: str, other: str) -> bool:
     if (a.scheme, a.port) == ("http", None) and (b.scheme, b.port) == ("https", None):
         return True
     return a.scheme == b.scheme and (a.port or ports.get(a.scheme)) == (b.port or ports.get(b.scheme))
+
+
+@contextmanager
+def shut_down_on(stop: threading.Event, sock: socket.socket | None) -> Iterator[None]:
+    """While inside, setting `stop` ends a read that is blocked on the socket within half a second.
+
+    The reader then sees an end of stream or a broken connection and asks `stop` which it was.
+    """
+    done = threading.Event()
+
+    def wait() -> None:
+        while not done.is_set():
+            if stop.wait(0.25):
+                # The plain socket's method: SSLSocket's own drops its state under a running read.
+                with suppress(OSError):
+                    if sock is not None:
+                        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+                return
+
+    waiter = threading.Thread(target=wait, name="shut-down-on-stop", daemon=True)
+    waiter.start()
+    try:
+        yield
+    finally:
+        done.set()
+        waiter.join()
 
 
 @dataclass(frozen=True, slots=True)
