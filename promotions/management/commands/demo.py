@@ -43,6 +43,8 @@ class Command(BaseCommand):
         begin = (lambda: reset(data_dir)) if start_over else (lambda: None)
         with stack.running(note=f"at {settings.BASE_URL}", before=begin):
             require_free_port(HOST, port)
+            # The catalogue refers to the simulated vendors' secrets by variables; children inherit them.
+            os.environ.update(demo.environment())
             ready_file = self.start_sandbox(stack)
             migrate()
             urls = stack.wait_for_json(ready_file)
