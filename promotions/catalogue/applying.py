@@ -21,7 +21,7 @@ from promotions.catalogue.rows import (
 )
 from promotions.workflow import record
 
-_LOCK = 7_305_002
+_LOCK = 7_305_011
 _POINTS_TO = {
     "connection": CONNECTION,
     "source_connection": CONNECTION,

@@ -86,15 +86,18 @@ def make_plan(catalogue: Catalogue, *, prune: bool = False, remove: bool = True)
     """
     plan = Plan()
     leftovers: list[tuple[Kind, Existing]] = []
+    kept: list[tuple[Kind, Existing]] = []
     for kind in KINDS:
-        if kind not in catalogue.rows:
-            continue
         existing = read_table(kind)
+        if kind not in catalogue.rows:
+            # Roles go with what they are for; anything else that is not the file's business must stay.
+            kept += [(kind, before) for before in existing.values() if kind is not ROLE]
+            continue
         for row, before in _matched(kind, catalogue.rows[kind], existing):
             _compare(plan, kind, row, before)
         leftovers += [(kind, before) for before in existing.values()]
     if remove:
-        _sort_leftovers(plan, leftovers, prune)
+        _sort_leftovers(plan, leftovers, kept, prune)
     _check_orders(catalogue, plan)
     return plan
 
@@ -153,9 +156,10 @@ def _compare(plan: Plan, kind: Kind, row: Row, before: Existing | None) -> None:
         plan.updates.append(Update(kind, before, row.key, fields))
 
 
-def _sort_leftovers(plan: Plan, leftovers: list[tuple[Kind, Existing]], prune: bool) -> None:
+def _sort_leftovers(
+    plan: Plan, leftovers: list[tuple[Kind, Existing]], kept: list[tuple[Kind, Existing]], prune: bool
+) -> None:
     """Decide what goes: from the last kind to the first, since what is kept keeps what it points to."""
-    kept: list[tuple[Kind, Existing]] = []
     for kind, before in reversed(leftovers):
         because = kept_because(kind, before.pk, kept=[(k, e.pk, e.key) for k, e in kept], prune=prune)
         if not because:

@@ -34,6 +34,8 @@ def read_catalogue(text: str, *, file: str) -> Catalogue:
         root = compose(text)
     except Unreadable as error:
         raise CatalogueError(file, [Problem(error.line, "", str(error))]) from error
+    if root is None:
+        raise CatalogueError(file, [Problem(0, "", "the file is empty.")])
     problems = Problems()
     rows = _Reader(Keys(root, "", problems, line=1), problems).read()
     if problems.found:
@@ -47,6 +49,9 @@ class _Reader:
         self.problems = problems
         self.connections: dict[str, Row] = {}
         self.environments: dict[str, Row] = {}
+        self.applications: dict[str, Row] = {}
+        self.images: list[Row] = []
+        self.stages: list[Row] = []
         self.rows: dict[Kind, list[Row]] = {}
 
     def read(self) -> dict[Kind, list[Row]]:
@@ -56,10 +61,14 @@ class _Reader:
         self._webhook_sources()
         self._environments()
         self._applications()
-        if "roles" in self.top:
-            self._roles()
+        self._roles()
         self.top.finish()
         return self.rows
+
+    def _declare(self, section: str, rows: dict[Kind, list[Row]]) -> None:
+        """Take what a section declares: an absent one leaves its tables alone, an empty one empties them."""
+        if section in self.top:
+            self.rows |= rows
 
     def _entry(self, node: yaml.Node, path: str, line: int) -> Keys:
         keys = Keys(node, path, self.problems, line=line)
@@ -71,7 +80,7 @@ class _Reader:
             keys = self._entry(node, path, line)
             self.connections[name] = Row((name,), _connection(keys), line, path)
             keys.finish()
-        self.rows[CONNECTION] = list(self.connections.values())
+        self._declare("connections", {CONNECTION: list(self.connections.values())})
 
     def _of_vendor(self, *vendors: str) -> dict[str, Row]:
         return {name: row for name, row in self.connections.items() if row.values["vendor"] in vendors}
@@ -84,12 +93,15 @@ class _Reader:
             return keys.reference(key, known, noun)
         if len(known) == 1:
             return next(iter(known))
-        keys.missing(key, f"There is no {noun} to default to.{suggestion('', known)}")
+        # A connection whose vendor is misspelt is reported as such; what follows from it is no news.
+        if all(row.values["vendor"] for row in self.connections.values()):
+            lacking = "There are several" if known else "There is no"
+            keys.missing(key, f"{lacking} {noun}{'s' if known else ''} to default to.{suggestion('', known)}")
         return ""
 
     def _webhook_sources(self) -> None:
         seen: dict[str, int] = {}
-        self.rows[WEBHOOK_SOURCE] = []
+        found: list[Row] = []
         for node, path in self.top.items("webhook_sources"):
             keys = self._entry(node, path, line_of(node))
             row = self._webhook_source(keys)
@@ -99,8 +111,9 @@ class _Reader:
                 message = f"is the same source as in line {seen[name]}: give each an id."
                 keys.problems.add(keys.line, path, message)
             seen[name] = keys.line
-            self.rows[WEBHOOK_SOURCE].append(row)
+            found.append(row)
             keys.finish()
+        self._declare("webhook_sources", {WEBHOOK_SOURCE: found})
 
     def _webhook_source(self, keys: Keys) -> Row:
         connection = keys.reference("connection", self.connections, "connection")
@@ -130,14 +143,15 @@ class _Reader:
                 keys.wrong("order", f'environment "{other}" has order {row.values["order"]} already.')
             self.environments[name] = row
             keys.finish()
-        self.rows[ENVIRONMENT] = list(self.environments.values())
+        self._declare("environments", {ENVIRONMENT: list(self.environments.values())})
 
     def _applications(self) -> None:
-        self.rows |= {APPLICATION: [], IMAGE: [], STAGE: []}
         for name, line, node, path in self.top.named("applications"):
             keys = self._entry(node, path, line)
             self._application(keys, name)
             keys.finish()
+        applications = list(self.applications.values())
+        self._declare("applications", {APPLICATION: applications, IMAGE: self.images, STAGE: self.stages})
 
     def _application(self, keys: Keys, name: str) -> None:
         source = keys.keys("source", short_for="project")
@@ -150,16 +164,16 @@ class _Reader:
             "source_project": source.text("project", required="source" in keys),
         }
         source.finish()
-        self.rows[APPLICATION].append(Row((name,), values, keys.line, keys.path))
+        self.applications[name] = Row((name,), values, keys.line, keys.path)
         images = self._images(keys, name)
-        self.rows[IMAGE] += images.values()
+        self.images += images.values()
         context = ApplicationContext(name, images, keys.keys("manifests"), self.connection)
         for environment, line, node, path in keys.named("stages"):
             if environment not in self.environments:
                 hint = suggestion(environment, self.environments)
                 self.problems.add(line, path, f"there is no environment {shown(environment)}.{hint}")
             stage = self._entry(node, path, line)
-            self.rows[STAGE].append(stage_row(stage, environment, context))
+            self.stages.append(stage_row(stage, environment, context))
             stage.finish()
         if "stages" in keys:
             context.manifests.finish()
@@ -196,18 +210,17 @@ class _Reader:
         return {"connection__slug": connection, "repository": repository}
 
     def _roles(self) -> None:
-        applications = {str(row.key[0]): row for row in self.rows[APPLICATION]}
         found: dict[tuple[str | None, ...], Row] = {}
         for node, path in self.top.items("roles"):
             keys = self._entry(node, path, line_of(node))
             role = keys.choice("role", Role.values, required=True)
             for person in _people(keys):
-                for application in _listed(keys, "application", applications):
+                for application in _listed(keys, "application", self.applications):
                     for environment in _listed(keys, "environment", self.environments):
                         key = (*person, role, application, environment)
                         found.setdefault(key, Row(key, {}, keys.line, path))
             keys.finish()
-        self.rows[ROLE] = list(found.values())
+        self._declare("roles", {ROLE: list(found.values())})
 
 
 def _connection(keys: Keys) -> dict[str, object]:
