@@ -47,6 +47,8 @@ class Command(BaseCommand):
                 reset(data_dir)
 
         with stack.running(note=f"at {settings.BASE_URL}", before=before):
+            # The catalogue refers to the simulated vendors' secrets by variables; children inherit them.
+            os.environ.update(demo.environment())
             ready_file = self.start_sandbox(stack)
             migrate()
             urls = stack.wait_for_json(ready_file)
