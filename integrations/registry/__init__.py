@@ -1,0 +1,5 @@
+"""Registries: which images exist under which tags."""
+
+from integrations.registry.client import RegistryClient
+
+__all__ = ["RegistryClient"]
