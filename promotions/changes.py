@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from django.utils.translation import gettext as _
+from integrations.gitlab import GitLabClient
 
 from integrations.errors import IntegrationError, NotFound
-from integrations.gitlab import GitLabClient
 from promotions import vendors
 from promotions.choices import EditStyle
 from promotions.manifests import (

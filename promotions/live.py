@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from django.db import connection, transaction
+from datetime import timedelta
 
+from django.db import connection, transaction
+from django.db.models import Max
+from django.utils import timezone
+
+from promotions.models import Announcement
+
+KEPT_FOR = timedelta(hours=12)
 CHANNEL = "slipway_live"
 # Numbers must become visible in order, or a page that has seen 10 would never ask for a late 9.
 _ORDER_LOCK = 7_305_001
@@ -27,3 +34,13 @@ def _publish(fragment: str, key: str, application_id: int | None) -> None:
             [application_id, fragment, key],
         )
         cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])
+
+
+def latest_number() -> int:
+    """Return the number of the newest announcement: read before a page's queries, it misses nothing."""
+    return Announcement.objects.aggregate(latest=Max("id"))["latest"] or 0
+
+
+def forget_old() -> None:
+    """Drop announcements that no page can still want: one that slept longer is told to load again."""
+    Announcement.objects.filter(at__lt=timezone.now() - KEPT_FOR).delete()

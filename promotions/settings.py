@@ -129,5 +129,14 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
 }
 
+PROCRASTINATE_IMPORT_PATHS = ["promotions.jobs"]
+# A killed worker's jobs are found after this many seconds: its locks must not hold promotions for long.
+PROCRASTINATE_WORKER_DEFAULTS = {
+    "update_heartbeat_interval": 2.0,
+    "stalled_worker_timeout": 8.0,
+    "fetch_job_polling_interval": 1.0,
+    "concurrency": 8,
+}
+
 LOGGING_CONFIG = None
 log.configure(json=environ.flag("LOG_JSON", default=False), level=environ.text("LOG_LEVEL", "INFO"))

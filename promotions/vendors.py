@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from integrations.argocd import ArgoCDClient
-from integrations.errors import Unauthorized
 from integrations.gitlab import GitLabClient
 from integrations.registry import RegistryClient
+
+from integrations.errors import Unauthorized
 from promotions.choices import Vendor
 from promotions.models import Connection
 from promotions.secrets import SecretMissing, resolve

@@ -13,13 +13,16 @@ from promotions.bootstrap.stack import CannotStart, generated_secret
 
 RUNTIME_LOCK = ROOT / "requirements.lock"
 DEVELOPMENT_LOCK = ROOT / "requirements-dev.lock"
+FOR_DEVELOPERS = {"test", "install-development"}
 
 
 def main(argv: list[str]) -> int:
     """Run one command of manage.py; the exit code."""
     command = argv[1] if len(argv) > 1 else "help"
     try:
-        ensure(DEVELOPMENT_LOCK if command == "test" else RUNTIME_LOCK, argv=argv)
+        ensure(DEVELOPMENT_LOCK if command in FOR_DEVELOPERS else RUNTIME_LOCK, argv=argv)
+        if command == "install-development":
+            return 0  # the linters' packages are there now; that was all
         if command == "test":
             from promotions.bootstrap.testing import run
 

@@ -51,11 +51,18 @@ def installed(site_packages: Path) -> dict[str, str]:
     """Name to version of what a site-packages folder holds, read from its metadata folders' names."""
     found = {}
     for entry in site_packages.glob("*.dist-info"):
-        # RECORD is what installers write last: without it the installation was cut short.
-        if (entry / "RECORD").is_file():
-            name, _, version = entry.name.removesuffix(".dist-info").partition("-")
-            found[normalized(name)] = version
+        name, _, version = entry.name.removesuffix(".dist-info").partition("-")
+        found[normalized(name)] = version if whole(entry) else ""
     return found
+
+
+def whole(dist_info: Path) -> bool:
+    """Whether the package was installed to the end: RECORD is what installers write last."""
+    return (dist_info / "RECORD").is_file()
+
+
+def cut_short(site_packages: Path) -> bool:
+    return not all(whole(entry) for entry in site_packages.glob("*.dist-info"))
 
 
 def missing(lock: Path, site_packages: Path) -> list[str]:
@@ -107,7 +114,8 @@ def prepare(lock: Path) -> None:
 def install(lock: Path) -> None:
     """Fill `.venv` through uv where that works, else through pip; both check every hash."""
     uv = shutil.which("uv")
-    if not usable(VENV):
+    # uv and pip both take a package that was half installed for installed.
+    if not usable(VENV) or cut_short(site_packages_of(VENV)):
         make_venv(with_pip=uv is None)
     environ = uv_environment(os.environ)
     if uv is None:
@@ -129,9 +137,16 @@ def make_venv(*, with_pip: bool) -> None:
 
 def require_ensurepip() -> None:
     """Debian splits venv's installer off into a package of its own."""
-    if importlib.util.find_spec("venv") and importlib.util.find_spec("ensurepip"):
+    if all(findable(name) for name in ("venv", "ensurepip")):
         return
     raise SetUpFailed("Python's venv is incomplete here; on Debian or Ubuntu: apt-get install python3-venv")
+
+
+def findable(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):  # a distribution may block a module instead of leaving it out
+        return False
 
 
 def uv_from_package(environ: dict[str, str]) -> str | None:

@@ -15,7 +15,6 @@ import pwd
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -228,7 +227,7 @@ def service_account(cluster: Path) -> tuple[int, int] | None:
 
 def command_line(pid: int) -> str:
     """The command of a process, "" when it does not exist."""
-    if sys.platform == "linux":
+    if Path("/proc/self/cmdline").exists():
         try:
             return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:

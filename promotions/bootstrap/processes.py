@@ -106,9 +106,16 @@ class Child:
 class Supervisor:
     """Keeps children running until a signal comes. Use it from the main thread, as a context."""
 
-    def __init__(self, say: Callable[[str], None], *, every_time: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        say: Callable[[str], None],
+        *,
+        every_time: Callable[[], None] = lambda: None,
+        stop_seconds: float = STOP_SECONDS,
+    ) -> None:
         self.say = say
         self.every_time = every_time
+        self.stop_seconds = stop_seconds
         self.children: list[Child] = []
         self.wake_reader, self.wake_writer = socket.socketpair()
 
@@ -172,7 +179,7 @@ class Supervisor:
         for child in reversed(self.children):
             if child.running():
                 child.signal_group(signal.SIGTERM)
-        deadline = time.monotonic() + STOP_SECONDS
+        deadline = time.monotonic() + self.stop_seconds
         for child in self.children:
             if child.process is not None:
                 with contextlib.suppress(subprocess.TimeoutExpired):

@@ -37,9 +37,7 @@ class StageState(models.Model):
 
     desired_tag = models.CharField(max_length=128, blank=True)
     desired_digest = models.CharField(max_length=100, blank=True)
-    desired_version = models.ForeignKey(
-        ImageVersion, on_delete=models.SET_NULL, null=True, related_name="+"
-    )
+    desired_version = models.ForeignKey(ImageVersion, on_delete=models.SET_NULL, null=True, related_name="+")
     desired_places = models.JSONField(default=list, help_text="[{file, key, value, line}]")
     desired_commit = models.CharField(max_length=64, blank=True, help_text="The branch tip it was read at")
     desired_problem = models.TextField(blank=True)
@@ -47,9 +45,7 @@ class StageState(models.Model):
 
     running_tag = models.CharField(max_length=128, blank=True)
     running_digest = models.CharField(max_length=100, blank=True)
-    running_version = models.ForeignKey(
-        ImageVersion, on_delete=models.SET_NULL, null=True, related_name="+"
-    )
+    running_version = models.ForeignKey(ImageVersion, on_delete=models.SET_NULL, null=True, related_name="+")
     running_others = models.JSONField(default=list, help_text="Further references live during a rollout")
     sync_status = models.CharField(max_length=20, blank=True)
     health_status = models.CharField(max_length=20, blank=True)
@@ -57,7 +53,7 @@ class StageState(models.Model):
     degraded_since = models.DateTimeField(null=True)
     revision = models.CharField(max_length=64, blank=True)
     operation_phase = models.CharField(max_length=20, blank=True)
-    running_problem = models.TextField(blank=True, help_text="Argo CD's own words: conditions, operation message")
+    running_problem = models.TextField(blank=True, help_text="Argo CD's own words")
     running_seen_at = models.DateTimeField(null=True)
 
     promoted = models.ForeignKey(

@@ -148,7 +148,9 @@ class Approval(models.Model):
     """One person's decision, bound to the change they saw."""
 
     promotion = models.ForeignKey(Promotion, on_delete=models.CASCADE, related_name="approvals")
-    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
+    person = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
+    )
     person_name = models.CharField(max_length=255)
     decision = models.CharField(max_length=20, choices=Decision)
     comment = models.TextField(blank=True)

@@ -36,7 +36,9 @@ class PipelineRun(models.Model):
 
     class Meta:
         ordering = ["-created_at", "-id"]
-        constraints = [models.UniqueConstraint(fields=["connection", "uid"], name="pipelinerun_uid_is_unique")]
+        constraints = [
+            models.UniqueConstraint(fields=["connection", "uid"], name="pipelinerun_uid_is_unique")
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -82,6 +84,7 @@ class StepLog(models.Model):
     attempt = models.PositiveSmallIntegerField(default=1)
     container = models.CharField(max_length=255)
     text = models.TextField(blank=True)
+    length = models.PositiveIntegerField(default=0, help_text="Characters printed, kept or not")
     last_at = models.DateTimeField(null=True, help_text="The vendor's time stamp of the last line kept")
     truncated = models.BooleanField(default=False)
     complete = models.BooleanField(default=False)

@@ -58,9 +58,7 @@ def _has_decided(user: User | None, promotion: Promotion | None) -> bool:
 
 def _already_there(stage: Stage, version: ImageVersion) -> bool:
     state = StageState.objects.filter(stage=stage).first()
-    return bool(
-        state and state.desired_version_id == version.pk and state.running_version_id == version.pk
-    )
+    return bool(state and state.desired_version_id == version.pk and state.running_version_id == version.pk)
 
 
 def _others_open(stage: Stage, promotion: Promotion | None) -> tuple[OpenPromotion, ...]:

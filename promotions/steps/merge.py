@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from integrations.gitlab import GitLabClient, MergeRequest, NotMergeable
 
 from integrations.errors import Conflict, Rejected
-from integrations.gitlab import GitLabClient, MergeRequest, NotMergeable
 from promotions import vendors
 from promotions.choices import WriteMode
 from promotions.models import Promotion, StepResult

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django.urls import reverse
 from django.utils.translation import gettext as _
-
 from integrations.tekton import PipelineRun as TektonRun
+
 from promotions import vendors
 from promotions.models import PipelineRun, Promotion, StepResult
 from promotions.steps.base import Done, Failed, Outcome, Waiting

@@ -16,7 +16,7 @@ from promotions import demo
 from promotions.bootstrap.environment import ROOT
 from promotions.bootstrap.processes import StopRequested
 from promotions.bootstrap.stack import Stack, require_free_port, reset
-from promotions.management.migrating import migrate
+from promotions.management.migrating import migrate, release_connections
 
 HOST = "127.0.0.1"
 
@@ -45,9 +45,11 @@ class Command(BaseCommand):
             require_free_port(HOST, port)
             ready_file = self.start_sandbox(stack)
             migrate()
-            stack.add_web(HOST, port)
             urls = stack.wait_for_json(ready_file)
             people = demo.prepare(urls, settings.BASE_URL)
+            release_connections()
+            # Not before: whoever waits for /healthz may sign in the moment it answers.
+            stack.add_web(HOST, port)
             stack.add_worker()
             stack.wait_until_healthy(HOST, port)
             self.welcome(urls, people)

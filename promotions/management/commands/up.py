@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand
 from promotions import environ
 from promotions.bootstrap.processes import StopRequested
 from promotions.bootstrap.stack import CannotStart, Stack, require_free_port
-from promotions.management.migrating import migrate
+from promotions.management.migrating import migrate, release_connections
 
 
 class Command(BaseCommand):
@@ -44,6 +44,7 @@ class Command(BaseCommand):
             migrate()
             if config is not None:
                 call_command("apply_catalog", str(config))
+            release_connections()
             stack.add_web(host, port)
             stack.add_worker()
             stack.wait_until_healthy(host, port)

@@ -1,0 +1,64 @@
+"""The web process: webhooks before Django, websockets through channels, pages through Django in one hop.
+
+Stock Django under ASGI hops threads per middleware; the whole synchronous stack in one thread job per
+request serves several times as many (reference measurements.md, "Web, 1 worker").
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "promotions.settings")
+
+from a2wsgi import WSGIMiddleware
+from django.core.wsgi import get_wsgi_application
+
+_wsgi = get_wsgi_application()
+
+from channels.auth import AuthMiddlewareStack
+from channels.routing import ProtocolTypeRouter, URLRouter
+from channels.security.websocket import OriginValidator
+from django.conf import settings
+from django.db import connection
+from django.urls import path
+
+from promotions.consumers import LiveConsumer
+from promotions.hub import Hub
+from promotions.webhooks.receiver import Receiver
+
+_THREADS = 12
+
+
+def _database() -> dict[str, Any]:
+    """Return psycopg's parameters of Django's database, for connections outside the ORM."""
+    parameters = connection.get_connection_params()
+    keep = ("dbname", "user", "password", "host", "port", "sslmode", "options")
+    return {name: parameters[name] for name in keep if name in parameters}
+
+
+hub = Hub(_database())
+receiver = Receiver(_database())
+pages = WSGIMiddleware(_wsgi, workers=_THREADS)
+
+_LiveConsumer = type("_LiveConsumer", (LiveConsumer,), {"hub": hub})
+websocket = OriginValidator(
+    AuthMiddlewareStack(URLRouter([path("live/", _LiveConsumer.as_asgi())])),
+    [settings.BASE_URL, *settings.CSRF_TRUSTED_ORIGINS],
+)
+
+
+async def http(
+    scope: MutableMapping[str, Any],
+    receive: Callable[[], Awaitable[Any]],
+    send: Callable[[Any], Awaitable[None]],
+) -> None:
+    """Send webhooks to the receiver and everything else to Django."""
+    if scope["path"].startswith("/webhooks/"):
+        await receiver(scope, receive, send)
+    else:
+        await pages(scope, receive, send)
+
+
+application = ProtocolTypeRouter({"http": http, "websocket": websocket})

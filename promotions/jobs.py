@@ -1,0 +1,85 @@
+"""Background work. Each job says "look now" at something; the tables say what is due."""
+
+from __future__ import annotations
+
+import structlog
+from procrastinate import RetryStrategy
+from procrastinate.contrib.django import app
+
+from integrations.errors import Unavailable
+from promotions import comparisons, engine, live
+from promotions.models import Application, Image
+from promotions.observers import branches, images
+from promotions.webhooks import processing
+
+log = structlog.get_logger(__name__)
+_PATIENT = RetryStrategy(max_attempts=6, exponential_wait=2, retry_exceptions={Unavailable})
+
+
+@app.task(name="promotions.advance")
+def advance(promotion_id: int) -> None:
+    """Look at one promotion."""
+    try:
+        engine.advance(promotion_id)
+    except Exception as error:
+        # The outermost loop: a defect of ours must not leave the promotion waiting for ever, unseen.
+        log.exception("a promotion could not be advanced", promotion=promotion_id)
+        engine.poison(promotion_id, error)
+
+
+@app.task(name="promotions.process_deliveries", queueing_lock="deliveries")
+def process_deliveries() -> None:
+    """Act on the webhooks that wait."""
+    processing.process_pending()
+
+
+@app.task(name="promotions.look_at_branch", retry=_PATIENT)
+def look_at_branch(connection_id: int, project: str, branch: str) -> None:
+    """Read what a manifest branch says now."""
+    branches.look_at_branch(connection_id, project, branch)
+
+
+@app.task(name="promotions.look_at_image", retry=_PATIENT)
+def look_at_image(image_id: int) -> None:
+    """Read what a registry has of an image now."""
+    images.look_at_image(Image.objects.select_related("connection").get(pk=image_id))
+
+
+@app.task(name="promotions.compare", retry=_PATIENT)
+def compare(application_id: int, base: str, head: str) -> None:
+    """Read what lies between two source commits."""
+    application = Application.objects.select_related("source_connection").get(pk=application_id)
+    comparisons.read(application, base, head)
+
+
+@app.periodic(cron="* * * * * */5")
+@app.task(name="promotions.sweep", queueing_lock="sweep")
+def sweep(timestamp: int) -> None:
+    """Find whatever no job was left for: promotions that are due, deliveries that wait, nameless commits."""
+    engine.sweep()
+    processing.process_pending()
+    for version in processing.versions_without_commit_title():
+        comparisons.remember_commit(version.image.application, version.commit)
+
+
+@app.periodic(cron="*/10 * * * *")
+@app.task(name="promotions.tidy", queueing_lock="tidy")
+def tidy(timestamp: int) -> None:
+    """Drop announcements no open page can still need, and jobs that are done."""
+    live.forget_old()
+
+
+@app.periodic(cron="*/10 * * * *")
+@app.task(name="promotions.remove_old_jobs", queueing_lock="remove-old-jobs", pass_context=True)
+async def remove_old_jobs(context: object, timestamp: int) -> None:
+    """Finished jobs tell nothing that the tables do not."""
+    await app.job_manager.delete_old_jobs(nb_hours=1)
+
+
+@app.periodic(cron="* * * * * */10")
+@app.task(name="promotions.rescue", queueing_lock="rescue", pass_context=True)
+async def rescue(context: object, timestamp: int) -> None:
+    """Give the jobs of killed workers to living ones (measurements.md: this must be scheduled)."""
+    for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=8):
+        log.warning("a worker died with this job", job=job.id, task=job.task_name)
+        await app.job_manager.retry_job(job)

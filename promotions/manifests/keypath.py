@@ -1,0 +1,205 @@
+"""Key paths that readers understand and that lead back to exactly one scalar.
+
+`spec.template.spec.containers[name=web].image`: an item of a list is named by its `name` (or `key`,
+`path`) where that is unique in the list, else by its index. Keys with other than word characters are
+quoted (`["app.kubernetes.io/version"]`); `|` enters YAML that is written inside a scalar.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from promotions.manifests.embedded import embedded
+from promotions.manifests.errors import NotFound, Unsafe
+from promotions.manifests.nodes import (
+    AliasNode,
+    Document,
+    MappingNode,
+    Node,
+    Parsed,
+    Scalar,
+    SequenceNode,
+    mapping_of,
+    resolve,
+    text_of,
+)
+
+MAX_VISITS = 200_000
+MAX_PATH = 200
+_IDENTITIES = ("name", "key", "path")
+_BARE_KEY = re.compile(r"[\w$/<>*-]+\Z")
+_BARE_IDENTITY = re.compile(r"[\w$/:.*~{}@+-]+\Z")
+_TOKEN = re.compile(
+    r"""\.?(?P<bare>[\w$/<>*-]+)
+    | \.?\[(?P<quoted>"(?:[^"\\]|\\.)*")\]
+    | \[(?P<index>\d+)\]
+    | \[(?P<identity>name|key|path)=(?:(?P<value>[\w$/:.*~{}@+-]+)|(?P<string>"(?:[^"\\]|\\.)*"))\]
+    | \|(?:\#(?P<inside>\d+)\|)?""",
+    re.VERBOSE,
+)
+
+
+class Item(NamedTuple):
+    """A step into a list; `key` is "" where the index names it."""
+
+    number: int
+    key: str = ""
+    value: str = ""
+
+
+class Inside(NamedTuple):
+    """A step into a document of the YAML inside a scalar."""
+
+    document: int
+
+
+Step = str | Item | Inside
+Path = tuple[Step, ...]
+
+
+def render(path: Path) -> str:
+    """The path as text; `locate` and `parse_path` are its inverse."""
+    return "".join(_render(step) for step in path).removeprefix(".").replace("|.", "|")
+
+
+def _render(step: Step) -> str:
+    if isinstance(step, str):
+        return f".{step}" if _BARE_KEY.match(step) else f"[{json.dumps(step, ensure_ascii=False)}]"
+    if isinstance(step, Inside):
+        return f"|#{step.document}|" if step.document else "|"
+    if not step.key:
+        return f"[{step.number}]"
+    bare = _BARE_IDENTITY.match(step.value)
+    return f"[{step.key}={step.value if bare else json.dumps(step.value, ensure_ascii=False)}]"
+
+
+def pointer(path: Path) -> str:
+    """The path as a JSON pointer (RFC 6901), with list items by index."""
+    steps = (step if isinstance(step, str) else str(step[0]) for step in path)
+    return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
+
+
+def parse_path(text: str) -> Path:
+    """The steps of a written key path; raises ValueError where it cannot be read."""
+    steps: list[Step] = []
+    position = 0
+    while position < len(text):
+        match = _TOKEN.match(text, position)
+        if match is None:
+            raise ValueError(f"the key path {text!r} cannot be read from {text[position:]!r} on")
+        steps.append(_step(match))
+        position = match.end()
+    return tuple(steps)
+
+
+def _step(match: re.Match[str]) -> Step:
+    if bare := match["bare"]:
+        return bare
+    if quoted := match["quoted"]:
+        return str(json.loads(quoted))
+    if index := match["index"]:
+        return Item(int(index))
+    if identity := match["identity"]:
+        return Item(-1, identity, match["value"] or str(json.loads(match["string"])))
+    return Inside(int(match["inside"] or 0))
+
+
+def item_steps(items: list[Node]) -> list[Item]:
+    """How each item of a list is named."""
+    maps = [mapping_of(item) for item in items]
+    for identity in _IDENTITIES:
+        names = [text_of(each.get(identity)) if each else "" for each in maps]
+        counts = Counter(names)
+        if names and all(name and counts[name] == 1 for name in names):
+            return [Item(index, identity, name) for index, name in enumerate(names)]
+    return [Item(index) for index in range(len(items))]
+
+
+def walk(node: Node | None, path: Path = (), *, file: str = "") -> Iterator[tuple[Path, Scalar]]:
+    """Every scalar with each path that leads to it, through aliases and merge keys.
+
+    Raises Unsafe when aliases unfold to more than `MAX_VISITS` nodes (an alias bomb).
+    """
+    stack: list[tuple[Path, Node]] = [(path, node)] if node is not None else []
+    visits = 0
+    while stack:
+        here, current = stack.pop()
+        visits += 1
+        if visits > MAX_VISITS or len(here) > MAX_PATH:
+            raise Unsafe(file, None, "unfolds through its aliases into more values than a manifest may have")
+        current = current.target if isinstance(current, AliasNode) else current
+        if isinstance(current, Scalar):
+            yield here, current
+        elif isinstance(current, SequenceNode):
+            named = zip(item_steps(current.items), current.items, strict=True)
+            stack.extend(reversed([((*here, step), item) for step, item in named]))
+        else:
+            stack.extend(reversed([((*here, key), value) for key, value in entries(current)]))
+
+
+def entries(mapping: Node | None, depth: int = 0) -> list[tuple[str, Node]]:
+    """A mapping's entries with those its merge keys bring; its own win, then the first merge."""
+    mapping = resolve(mapping)
+    if not isinstance(mapping, MappingNode):
+        return []
+    if not mapping.merges:
+        return list(mapping.entries.items())
+    if depth > MAX_PATH:
+        return []
+    found = dict(mapping.entries)
+    for merged in mapping.merges:
+        for key, value in entries(merged, depth + 1):
+            found.setdefault(key, value)
+    return list(found.items())
+
+
+def locate(parsed: Parsed, document: int, key_path: str) -> Scalar:
+    """The scalar at a written key path; raises NotFound with the part that is missing."""
+    if not 0 <= document < len(parsed.documents):
+        raise NotFound(parsed.file, None, f"has no document {document + 1} any more, so no {key_path}")
+    try:
+        steps = parse_path(key_path)
+    except ValueError as error:
+        raise NotFound(parsed.file, None, str(error)) from error
+    node = _descend(parsed, parsed.documents[document], steps)
+    if not isinstance(node, Scalar):
+        raise NotFound(parsed.file, node.line if node else None, f"has no single value at {key_path}")
+    return node
+
+
+def _descend(parsed: Parsed, document: Document, steps: Path) -> Node | None:
+    node = resolve(document.root)
+    for step in steps:
+        if isinstance(step, Inside):
+            inner = embedded(parsed, node) if isinstance(node, Scalar) else None
+            if inner is None or step.document >= len(inner.parsed.documents):
+                return None
+            node = resolve(inner.parsed.documents[step.document].root)
+        elif isinstance(step, str):
+            node = resolve(_entry(node, step))
+        else:
+            node = _item(node, step)
+    return node
+
+
+def _entry(node: Node | None, key: str) -> Node | None:
+    if isinstance(node, MappingNode) and (key in node.entries or not node.merges):
+        return node.entries.get(key)
+    return dict(entries(node)).get(key)
+
+
+def _item(node: Node | None, step: Item) -> Node | None:
+    items = node.items if isinstance(node, SequenceNode) else []
+    if step.key:
+        matches = [each for each in items if _identity(each, step.key) == step.value]
+        return resolve(matches[0]) if len(matches) == 1 else None
+    return resolve(items[step.number]) if step.number < len(items) else None
+
+
+def _identity(node: Node, key: str) -> str:
+    mapping = mapping_of(node)
+    return text_of(mapping.get(key)) if mapping else ""

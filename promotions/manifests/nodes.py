@@ -1,0 +1,172 @@
+"""The parsed form of a manifest: nodes that know where their bytes are.
+
+Offsets count characters of the decoded text without its byte order mark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+MERGE_KEY = "<<"
+
+
+class Mark(Protocol):
+    """libyaml's position: `index` in characters from the start, `line` and `column` from 0."""
+
+    index: int
+    line: int
+    column: int
+
+
+class YamlEvent(Protocol):
+    """An event of PyYAML; each kind has only some of these (the type stubs name none of them)."""
+
+    start_mark: Mark
+    end_mark: Mark
+    anchor: str | None
+    tag: str | None
+    value: str
+    style: str | None
+    implicit: object
+
+
+@dataclass(slots=True, eq=False)
+class Scalar:
+    """A scalar; `event` holds libyaml's marks, `ordinal` is its number in the file's events."""
+
+    value: str
+    event: YamlEvent
+    ordinal: int
+    source: Embedded | None = None
+
+    @property
+    def line(self) -> int:
+        line = self.event.start_mark.line
+        return self.source.line_of(line) if self.source else line + 1
+
+    @property
+    def anchor(self) -> str | None:
+        return self.event.anchor
+
+    @property
+    def style(self) -> str:
+        """One of "", "'", '"', "|" and ">"; "" is plain."""
+        return self.event.style or ""
+
+
+@dataclass(slots=True, eq=False)
+class MappingNode:
+    """Entries in the file's order; `merges` are the values of `<<`, `complex` holds keys that are no
+    scalars, and their values. `pending` is the key that waits for its value while the file is read.
+    """
+
+    line: int
+    anchor: str | None
+    entries: dict[str, Node] = field(default_factory=dict)
+    merges: Sequence[Node] = ()
+    complex: Sequence[Node] = ()
+    pending: Node | None = None
+
+    def get(self, key: str) -> Node | None:
+        """The value of a key of this mapping itself, aliases followed, merge keys left out."""
+        return resolve(self.entries.get(key))
+
+
+@dataclass(slots=True, eq=False)
+class SequenceNode:
+    line: int
+    anchor: str | None
+    items: list[Node] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class AliasNode:
+    """`*name`: `target` is the node at the anchor."""
+
+    line: int
+    target: Node
+
+
+Node = Scalar | MappingNode | SequenceNode | AliasNode
+
+
+@dataclass(slots=True, eq=False)
+class Document:
+    """One document of a file; `root` is None when it is empty. `aliases` counts its aliases.
+
+    `alias_keys` are aliases that stand as keys.
+    """
+
+    number: int
+    root: Node | None
+    aliases: int = 0
+    alias_keys: list[Node] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class Parsed:
+    """A whole file: its text without the BOM, its documents, and the events for the comparison."""
+
+    file: str
+    text: str
+    bom: bytes
+    documents: list[Document]
+    events: list[YamlEvent]
+
+
+@dataclass(slots=True, eq=False)
+class Embedded:
+    """YAML written inside a scalar of another file (an inline patch, a values block).
+
+    `starts[n]` is the offset in the outer text at which line n of the inner text begins, `first_line`
+    the outer line number (from 1) of inner line 0.
+    """
+
+    holder: Scalar
+    parsed: Parsed
+    starts: list[int]
+    first_line: int
+
+    def line_of(self, inner: int) -> int:
+        return self.first_line + inner
+
+
+def resolve(node: Node | None) -> Node | None:
+    """The node itself, or what an alias stands for (aliases of aliases do not exist in YAML)."""
+    return node.target if isinstance(node, AliasNode) else node
+
+
+def mapping_of(node: Node | None) -> MappingNode | None:
+    """The node as a mapping, or None."""
+    node = resolve(node)
+    return node if isinstance(node, MappingNode) else None
+
+
+def items_of(node: Node | None) -> list[Node]:
+    """The items of a sequence; none for anything else."""
+    node = resolve(node)
+    return node.items if isinstance(node, SequenceNode) else []
+
+
+def scalar_of(node: Node | None) -> Scalar | None:
+    """The node as a scalar, or None."""
+    node = resolve(node)
+    return node if isinstance(node, Scalar) else None
+
+
+def text_of(node: Node | None) -> str:
+    """The scalar's value, or "" for anything else and for a null."""
+    scalar = scalar_of(node)
+    if scalar is None or (not scalar.style and scalar.value in {"~", "null", "Null", "NULL"}):
+        return ""
+    return scalar.value
+
+
+def child(node: Node | None, *keys: str) -> Node | None:
+    """The node below a chain of mapping keys, or None where one is missing."""
+    for key in keys:
+        mapping = mapping_of(node)
+        node = mapping.get(key) if mapping else None
+    return resolve(node)

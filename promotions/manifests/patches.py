@@ -1,0 +1,209 @@
+"""Kustomize patches, as far as they decide an image: strategic merge and JSON6902."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from promotions.manifests.keypath import Path, item_steps, pointer, render, walk
+from promotions.manifests.model import Kind, Part
+from promotions.manifests.nodes import (
+    Node,
+    Parsed,
+    SequenceNode,
+    child,
+    items_of,
+    mapping_of,
+    text_of,
+)
+from promotions.manifests.places import Place, image_in
+from promotions.manifests.resources import (
+    CONTAINER_LISTS,
+    Resource,
+    Slot,
+    decided_again,
+    resource_at,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PatchSource:
+    """One patch document: where it stands (`prefix` leads into an inline patch) and whom it meets."""
+
+    parsed: Parsed
+    number: int
+    prefix: Path
+    root: Node
+    target: Node | None
+
+
+def apply_patch(source: PatchSource, resources: list[Resource]) -> None:
+    """Changes `resources` in place as the patch would; unmet patches add what they set.
+
+    A patch whose base is not in the tree (a remote base) still decides, so it becomes a resource.
+    """
+    if isinstance(source.root, SequenceNode):
+        _apply_json(source, resources)
+    elif mapping_of(source.root) is not None:
+        _apply_strategic(source, resources)
+
+
+def _apply_strategic(source: PatchSource, resources: list[Resource]) -> None:
+    mapping = mapping_of(source.root)
+    assert mapping is not None
+    patch = resource_at(source.parsed, source.number, mapping, source.prefix, Kind.PATCH)
+    chosen = list(_selected(source.target, resources) if source.target else _same_identity(patch, resources))
+    if text_of(mapping.get("$patch")) == "delete":
+        for resource in chosen:
+            resources.remove(resource)
+        return
+    if not chosen and patch.slots:
+        resources.append(patch)
+    for resource in chosen:
+        _merge(resource, patch, source.root)
+
+
+def _merge(resource: Resource, patch: Resource, root: Node) -> None:
+    by_key = {slot.key: slot for slot in patch.slots}
+    removed = tuple(_deleted_containers(root))
+    kept = [slot for slot in resource.slots if not slot.key.startswith(removed)]
+    resource.slots = [
+        decided_again(slot, by_key.pop(slot.key)) if slot.key in by_key else slot for slot in kept
+    ]
+    resource.slots.extend(by_key.values())
+
+
+def _deleted_containers(root: Node) -> Iterator[str]:
+    """Key prefixes of containers that carry `$patch: delete`."""
+    for path, scalar in walk(root):
+        if (
+            path[-1] == "$patch"
+            and scalar.value == "delete"
+            and len(path) > 2
+            and path[-3] in CONTAINER_LISTS
+        ):
+            yield render(path[:-1]) + "."
+
+
+def _same_identity(patch: Resource, resources: list[Resource]) -> Iterator[Resource]:
+    for resource in resources:
+        same = resource.kind == patch.kind and _group(resource) == _group(patch)
+        spaces = resource.namespaces, patch.namespaces
+        if same and resource.names & patch.names and (not all(spaces) or spaces[0] & spaces[1]):
+            yield resource
+
+
+def _group(resource: Resource) -> str:
+    group, slash, _ = resource.api_version.partition("/")
+    return group if slash else ""
+
+
+def _selected(target: Node | None, resources: list[Resource]) -> Iterator[Resource]:
+    """The resources a `target:` selects; its names are regular expressions that match in full."""
+    for resource in resources:
+        group, _, version = resource.api_version.rpartition("/")
+        facts = {"group": {group}, "version": {version}, "kind": {resource.kind}}
+        facts |= {"name": resource.names, "namespace": resource.namespaces}
+        texts = all(_matches(text_of(child(target, key)), values) for key, values in facts.items())
+        labels = _has_labels(text_of(child(target, "labelSelector")), resource.labels)
+        if (
+            texts
+            and labels
+            and _has_labels(text_of(child(target, "annotationSelector")), resource.annotations)
+        ):
+            yield resource
+
+
+def _matches(pattern: str, values: set[str]) -> bool:
+    if not pattern:
+        return True
+    # Patterns come from a repository: all but the simple ones count as a plain name, for bounded time.
+    simple = re.fullmatch(r"[\w.-]*(\.\*)?[\w.-]*(\|[\w.-]+)*|\(?[\w.|-]+\)?", pattern)
+    return any(re.fullmatch(pattern, value) if simple else pattern == value for value in values)
+
+
+def _has_labels(selector: str, labels: dict[str, str]) -> bool:
+    for term in filter(None, (part.strip() for part in selector.split(","))):
+        key, equals, value = term.replace("==", "=").partition("=")
+        if equals and labels.get(key.strip()) != value.strip():
+            return False
+        if not equals and key not in labels:
+            return False
+    return True
+
+
+def _apply_json(source: PatchSource, resources: list[Resource]) -> None:
+    chosen = list(_selected(source.target, resources))
+    if not chosen:
+        chosen = [_unmet(source.target)]
+        resources.extend(chosen)
+    items = items_of(source.root)
+    for step, item in zip(item_steps(items), items, strict=True):
+        operation, path = text_of(child(item, "op")), text_of(child(item, "path"))
+        value = child(item, "value")
+        for resource in chosen:
+            if operation == "remove" or (operation == "replace" and value is not None):
+                _drop(resource, path, shift=operation == "remove")
+            if operation in {"add", "replace"} and value is not None:
+                prefix: Path = (*source.prefix, step, "value")
+                _set(resource, path, source, prefix, value, insert=operation == "add")
+
+
+def _unmet(target: Node | None) -> Resource:
+    name = text_of(child(target, "name"))
+    return Resource("", text_of(child(target, "kind")), {name} if name else set(), set(), {}, {})
+
+
+def _drop(resource: Resource, path: str, *, shift: bool) -> None:
+    resource.slots = [s for s in resource.slots if s.pointer != path and not s.pointer.startswith(path + "/")]
+    parent, _, index = path.rpartition("/")
+    if shift and index.isdigit():
+        _renumber(resource, parent, int(index), -1)
+
+
+def _set(
+    resource: Resource, path: str, source: PatchSource, prefix: Path, value: Node, *, insert: bool
+) -> None:
+    parent, _, last = path.rpartition("/")
+    is_list = parent.rpartition("/")[2] in CONTAINER_LISTS
+    if insert and is_list and last == "-":
+        path = f"{parent}/{_length(resource, parent)}"
+    elif insert and is_list and last.isdigit():
+        _renumber(resource, parent, int(last), 1)
+    elif insert:
+        _drop(resource, path, shift=False)
+    for slot in _slots_of_value(path, source, prefix, value):
+        resource.slots.append(slot)
+
+
+def _slots_of_value(path: str, source: PatchSource, prefix: Path, value: Node) -> Iterator[Slot]:
+    for inner, scalar in walk(value, file=source.parsed.file):
+        where = path + pointer(inner)
+        if where.rpartition("/")[2] != "image":
+            continue
+        image = image_in(scalar.value)
+        place = Place(source.parsed, source.number, (*prefix, *inner), scalar, Kind.JSON6902, Part.IMAGE)
+        contained = len(parts := where.split("/")) >= 4 and parts[-3] in CONTAINER_LISTS
+        yield Slot(where, where, image.repository, image.tag, image.digest, (place,), contained)
+
+
+def _length(resource: Resource, parent: str) -> int:
+    indices = [index for slot in resource.slots if (index := _index(slot.pointer, parent)) is not None]
+    return max(indices, default=-1) + 1
+
+
+def _renumber(resource: Resource, parent: str, first: int, by: int) -> None:
+    """Moves the items of a list from `first` on, as inserting or removing one does."""
+    for number, slot in enumerate(resource.slots):
+        index = _index(slot.pointer, parent)
+        if index is not None and index >= first:
+            rest = slot.pointer[len(f"{parent}/{index}") :]
+            resource.slots[number] = replace(slot, pointer=f"{parent}/{index + by}{rest}")
+
+
+def _index(where: str, parent: str) -> int | None:
+    if not where.startswith(parent + "/"):
+        return None
+    index = where[len(parent) + 1 :].partition("/")[0]
+    return int(index) if index.isdigit() else None

@@ -1,0 +1,32 @@
+"""Plain manifests: a file or a folder of Kubernetes resources, without a tool that builds them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from promotions.manifests.images import basename
+from promotions.manifests.resources import Slot, resources_in
+from promotions.manifests.workspace import YAML_SUFFIXES, Workspace
+
+
+def slots_of_files(workspace: Workspace, files: Iterable[str], image: str) -> list[Slot]:
+    """The image slots of those files that mention the image at all.
+
+    A file without the image's name cannot decide it, so templates and broken files elsewhere in a
+    folder do no harm; one with the name must parse, else Unparsable says where it does not.
+    """
+    slots: list[Slot] = []
+    for path in files:
+        if mentions(workspace, path, image):
+            resources = resources_in(workspace.parsed(path))
+            slots += [slot for resource in resources for slot in resource.slots]
+    return slots
+
+
+def mentions(workspace: Workspace, path: str, image: str) -> bool:
+    """Whether a YAML or JSON file contains the image's name."""
+    if not path.endswith(YAML_SUFFIXES):
+        return False
+    data = workspace.read(path)
+    name = basename(image)
+    return name.encode() in data or name.replace("/", "\\/").encode() in data

@@ -1,0 +1,103 @@
+"""The search: everything that decides which version of an image runs, for one root."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from promotions.manifests.errors import Ambiguous, NotFound
+from promotions.manifests.images import same_repository
+from promotions.manifests.kustomize import kustomization_in, slots_of
+from promotions.manifests.model import Reference
+from promotions.manifests.places import reference
+from promotions.manifests.plain import slots_of_files
+from promotions.manifests.resources import Slot
+from promotions.manifests.tree import Tree, inside
+from promotions.manifests.workspace import Workspace
+
+
+def find_references(
+    tree: Tree, image: str, *, root: str = "", extra_paths: Sequence[str] = ()
+) -> list[Reference]:
+    """Every place that decides which version of `image` runs, starting at the folder or file `root`."""
+    workspace = Workspace(tree)
+    start = inside(root)
+    slots = list(_slots(workspace, start, image))
+    return _unique(_references(slots, image))
+
+
+def _slots(workspace: Workspace, root: str, image: str) -> Iterator[Slot]:
+    if workspace.exists(root):
+        yield from slots_of_files(workspace, [root], image)
+    elif kustomization_in(workspace, root):
+        yield from slots_of(workspace, root, image)
+    elif workspace.is_folder(root):
+        yield from slots_of_files(workspace, workspace.files_in(root), image)
+    else:
+        raise NotFound(root or "/", None, "does not exist in the manifest repository")
+
+
+def _references(slots: Iterable[Slot], image: str) -> Iterator[Reference]:
+    for slot in slots:
+        if same_repository(slot.repository, image):
+            for place in slot.places:
+                yield reference(place, slot.repository)
+
+
+def _unique(references: Iterable[Reference]) -> list[Reference]:
+    return list({each.place: each for each in references}.values())
+
+
+class CurrentVersion(NamedTuple):
+    """What the places say together; `agree` is False when they name different versions."""
+
+    tag: str | None
+    digest: str | None
+    agree: bool
+
+
+def current_version(references: Sequence[Reference]) -> CurrentVersion:
+    """The version in force; of disagreeing places the first. `disagreement` gives the sentence."""
+    versions = list(_versions(references).values())
+    tag, digest = versions[0] if versions else (None, None)
+    return CurrentVersion(tag, digest, len(set(versions)) <= 1)
+
+
+def disagreement(references: Sequence[Reference]) -> str:
+    """A sentence when several places name different versions (tag here, digest there); else ""."""
+    versions = _versions(references)
+    if len(set(versions.values())) <= 1:
+        return ""
+    first = {each.group: each for each in reversed(references)}
+    said = (
+        f"{first[group].place} says {'@'.join(filter(None, version)) or 'nothing'}"
+        for group, version in versions.items()
+    )
+    return f"The places of {references[0].image} disagree: {'; '.join(said)}."
+
+
+def _versions(references: Iterable[Reference]) -> dict[str, tuple[str | None, str | None]]:
+    versions: dict[str, tuple[str | None, str | None]] = {}
+    for each in references:
+        tag, digest = versions.get(each.group, (None, None))
+        versions[each.group] = (tag or each.tag, digest or each.digest)
+    return versions
+
+
+def choose(references: Sequence[Reference], chosen: Iterable[str] = ()) -> list[Reference]:
+    """The places that are meant: all of one group, or those named by `place` (`"*"`: all of them).
+
+    Raises Ambiguous when there are several and none was chosen, NotFound when a chosen one is gone.
+    """
+    names = list(chosen)
+    if not names:
+        if len({each.group for each in references}) > 1:
+            raise Ambiguous(references)
+        return list(references)
+    places = {each.place for each in references}
+    missing = [name for name in names if name != "*" and name not in places]
+    if missing:
+        raise NotFound(
+            missing[0].partition(":")[0], None, f"{missing[0]} does not decide the version any more"
+        )
+    return [each for each in references if "*" in names or each.place in names]

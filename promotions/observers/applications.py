@@ -1,0 +1,194 @@
+"""Argo CD's applications: what really runs. One stream per connection, plus a full list now and then."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+
+import structlog
+from django.utils import timezone
+from integrations.argocd import ApplicationSnapshot, ArgoCDClient, StreamEvent
+from integrations.images import ImageName, parse_image
+
+from integrations.errors import IntegrationError, Unauthorized
+from promotions import engine, vendors
+from promotions.live import announce
+from promotions.models import Connection, Stage, StageState
+from promotions.observers.freshness import Freshness, database_work
+from promotions.steps.arrive import source_index
+from promotions.versions import find_version
+
+log = structlog.get_logger(__name__)
+# Argo CD drops events when its buffer is full, so the stream is never the whole truth (argocd-api.md 4).
+RELIST_EVERY = 180.0
+_LONGEST_PAUSE = 30.0
+
+
+def observe(freshness: Freshness, stop: threading.Event) -> None:
+    """Follow the stream; on any trouble list again after a growing pause."""
+    failures = 0
+    while not stop.is_set():
+        try:
+            with database_work():
+                client = vendors.argocd(freshness.upstream.connection)
+            _follow(client, freshness, stop)
+            failures = 0
+        except IntegrationError as error:
+            failures += 1
+            freshness.troubled(error)
+            # Clients that came back at once after a 401 have flooded servers (known-pitfalls.md 10).
+            longest = 300.0 if isinstance(error, Unauthorized) else _LONGEST_PAUSE
+            stop.wait(min(longest, 0.5 * 2 ** min(failures, 10)) * random.uniform(0.5, 1))
+
+
+def _follow(client: ArgoCDClient, freshness: Freshness, stop: threading.Event) -> None:
+    _look_at_all(client, freshness)
+    listed_at = time.monotonic()
+    for event in client.stream(stop=stop):
+        if isinstance(event, StreamEvent) and event.type != "DELETED":
+            with database_work():
+                take(client, freshness.upstream.connection, event.snapshot)
+        elif isinstance(event, StreamEvent):
+            with database_work():
+                _forget(freshness.upstream.connection, event.snapshot)
+        freshness.seen()
+        if time.monotonic() - listed_at > RELIST_EVERY:
+            _look_at_all(client, freshness)
+            listed_at = time.monotonic()
+
+
+def _look_at_all(client: ArgoCDClient, freshness: Freshness) -> None:
+    snapshots = client.applications()
+    with database_work():
+        for snapshot in snapshots:
+            take(client, freshness.upstream.connection, snapshot)
+    freshness.seen()
+
+
+def _stages(argocd: Connection, snapshot: ApplicationSnapshot) -> list[Stage]:
+    return list(
+        Stage.objects.filter(
+            argocd_connection=argocd,
+            argocd_application=snapshot.name,
+            argocd_project=snapshot.project,
+        ).select_related("application", "environment", "image")
+    )
+
+
+def take(client: ArgoCDClient, argocd: Connection, snapshot: ApplicationSnapshot) -> None:
+    """Keep what one snapshot says about the Stages it belongs to."""
+    for stage in _stages(argocd, snapshot):
+        state, _new = StageState.objects.get_or_create(stage=stage)
+        before = _shown(state)
+        _take_status(state, stage, snapshot)
+        _take_images(client, state, stage, snapshot)
+        state.running_seen_at = timezone.now()
+        state.save()
+        if _shown(state) != before:
+            announce("cell", stage.pk, application_id=stage.application_id)
+            announce("stage", stage.pk, application_id=stage.application_id)
+        for promotion in stage.promotions.open():
+            engine.wake(promotion)
+
+
+def _take_status(state: StageState, stage: Stage, snapshot: ApplicationSnapshot) -> None:
+    index = source_index(stage, snapshot)
+    state.sync_status, state.health_status = snapshot.sync_status, snapshot.health_status
+    state.health_since = snapshot.health_since
+    state.revision = snapshot.revisions[index] if index < len(snapshot.revisions) else ""
+    state.operation_phase = snapshot.operation.phase if snapshot.operation else ""
+    state.running_problem = _problem(snapshot)
+    if snapshot.health_status != "Degraded":
+        state.degraded_since = None
+    elif state.degraded_since is None:
+        state.degraded_since = snapshot.health_since or timezone.now()
+
+
+def _problem(snapshot: ApplicationSnapshot) -> str:
+    words = [
+        f"{condition.type}: {condition.message}" for condition in snapshot.conditions if condition.blocks
+    ]
+    if snapshot.operation is not None and snapshot.operation.phase in ("Failed", "Error"):
+        words.append(snapshot.operation.message)
+    if snapshot.health_status == "Degraded" and snapshot.health_message:
+        words.append(snapshot.health_message)
+    return " ".join(dict.fromkeys(words))
+
+
+def _take_images(
+    client: ArgoCDClient, state: StageState, stage: Stage, snapshot: ApplicationSnapshot
+) -> None:
+    """The running image is the live one; old and new are both live during a rollout."""
+    live = _live(stage, snapshot)
+    if not live:
+        return
+    kept = (state.running_tag, state.running_digest)
+    chosen = next((i for i in live if kept in ((i.tag, i.digest), (i.tag, state.running_digest))), live[0])
+    if len(live) == 1:
+        chosen = live[0]
+    state.running_others = [str(image) for image in live if image != chosen]
+    digest = chosen.digest or _digest_of_pods(client, stage, chosen, snapshot)
+    state.running_tag = chosen.tag
+    state.running_digest = digest
+    state.running_version = find_version(stage.image, tag=chosen.tag, digest=digest) or (
+        find_version(stage.image, tag=chosen.tag) if not digest else None
+    )
+
+
+def _live(stage: Stage, snapshot: ApplicationSnapshot) -> list[ImageName]:
+    wanted = parse_image(stage.image.repository).name
+    found = []
+    for text in snapshot.images:
+        try:
+            image = parse_image(text)
+        except ValueError:
+            log.warning("Argo CD reports something that is not an image", image=text, stage=str(stage))
+            continue
+        if image.name == wanted:
+            found.append(image)
+    return found
+
+
+def _digest_of_pods(
+    client: ArgoCDClient, stage: Stage, image: ImageName, snapshot: ApplicationSnapshot
+) -> str:
+    """A tag that moves does not say which build runs: the pods do, in status.containerStatuses."""
+    try:
+        pods = client.pod_images(stage.argocd_application, project=stage.argocd_project)
+    except IntegrationError as error:
+        log.warning("the pods' images can't be read", stage=str(stage), error=str(error))
+        return ""
+    digests = {pod.digest for pod in pods if pod.digest and _same_image(pod.image, image)}
+    return digests.pop() if len(digests) == 1 else ""
+
+
+def _same_image(text: str, image: ImageName) -> bool:
+    try:
+        found = parse_image(text)
+    except ValueError:
+        return False
+    return (found.name, found.tag) == (image.name, image.tag)
+
+
+def _shown(state: StageState) -> tuple[object, ...]:
+    return (
+        state.sync_status,
+        state.health_status,
+        state.revision,
+        state.operation_phase,
+        state.running_tag,
+        state.running_digest,
+        state.running_version_id,
+        tuple(state.running_others),
+        state.running_problem,
+    )
+
+
+def _forget(argocd: Connection, snapshot: ApplicationSnapshot) -> None:
+    for stage in _stages(argocd, snapshot):
+        StageState.objects.filter(stage=stage).update(
+            sync_status="", health_status="Missing", running_seen_at=timezone.now()
+        )
+        announce("cell", stage.pk, application_id=stage.application_id)
+        announce("stage", stage.pk, application_id=stage.application_id)

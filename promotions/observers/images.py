@@ -1,0 +1,84 @@
+"""The registry: which builds exist. Looked at every few minutes, and when a webhook says so."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+
+from django.utils import timezone
+from integrations.images import parse_image
+
+from integrations.errors import IntegrationError, NotFound
+from promotions import vendors
+from promotions.live import announce
+from promotions.models import Connection, Image, ImageVersion, Stage, StageState
+from promotions.observers.freshness import Freshness, database_work
+from promotions.versions import find_version, mark_missing, record_version
+
+LOOK_EVERY = 150.0
+# Only builds people may still promote are asked for again one by one.
+_YOUNG = timedelta(days=90)
+_MOST_CHECKS = 20
+
+
+def observe(freshness: Freshness, stop: threading.Event) -> None:
+    """Look at every image of a registry connection, again and again."""
+    while not stop.is_set():
+        with database_work():
+            look_at_all(freshness.upstream.connection, freshness)
+        stop.wait(LOOK_EVERY)
+
+
+def look_at_all(registry: Connection, freshness: Freshness | None = None) -> None:
+    for image in Image.objects.filter(connection=registry):
+        try:
+            look_at_image(image)
+        except NotFound:
+            continue  # nothing was pushed there yet
+        except IntegrationError as error:
+            if freshness is not None:
+                freshness.troubled(error)
+            return
+    if freshness is not None:
+        freshness.seen()
+
+
+def look_at_image(image: Image) -> None:
+    """Record what the registry has of an image; raises IntegrationError."""
+    client = vendors.registry(image.connection)
+    repository = parse_image(image.repository).repository
+    listed = set()
+    for info in client.list_images(repository):
+        listed.add(info.digest)
+        if info.tags:
+            record_version(
+                image,
+                info.digest,
+                tags=info.tags,
+                commit=info.revision or "",
+                created_at=info.pushed_at or info.created_at,
+            )
+    unlisted = (
+        ImageVersion.objects.filter(image=image, missing_since=None, created_at__gt=timezone.now() - _YOUNG)
+        .exclude(digest__in=listed)
+        .select_related("image")[:_MOST_CHECKS]
+    )
+    for version in unlisted:
+        if not client.exists(repository, version.digest):
+            mark_missing(version)
+    name_stages(image)
+
+
+def name_stages(image: Image) -> None:
+    """Connect what Git and the cluster name to versions that were not known when it was read."""
+    for state in StageState.objects.filter(stage__image=image).select_related("stage__image"):
+        stage: Stage = state.stage
+        desired = find_version(stage.image, tag=state.desired_tag, digest=state.desired_digest)
+        running = find_version(stage.image, tag=state.running_tag, digest=state.running_digest)
+        desired, running = desired or state.desired_version, running or state.running_version
+        if (desired, running) == (state.desired_version, state.running_version):
+            continue
+        state.desired_version, state.running_version = desired, running
+        state.save(update_fields=["desired_version", "running_version"])
+        announce("cell", stage.pk, application_id=stage.application_id)
+        announce("stage", stage.pk, application_id=stage.application_id)

@@ -1,0 +1,32 @@
+"""Leases: each upstream is watched by exactly one worker, taken over within 10 s of its death."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from promotions.models import Upstream
+
+# The database's clock judges, so that workers with wrong clocks don't steal from each other.
+TERM = timedelta(seconds=9)
+RENEW_EVERY = 2.5
+
+
+def acquire(upstream: Upstream, holder: str) -> bool:
+    """Take a free or expired lease, or renew one's own; tell whether `holder` has it now."""
+    free = Q(holder="") | Q(holder=holder) | Q(held_until__lt=Now())
+    taken = Upstream.objects.filter(free, pk=upstream.pk).update(holder=holder, held_until=Now() + TERM)
+    return bool(taken)
+
+
+def release(holder: str) -> None:
+    """Give back everything, so that others need not wait for the term to end."""
+    Upstream.objects.filter(holder=holder).update(holder="", held_until=None)
+
+
+def held_by_others(holder: str) -> list[str]:
+    """Return the names of the upstreams somebody else watches now."""
+    others = Upstream.objects.filter(held_until__gte=Now()).exclude(holder__in=("", holder))
+    return list(others.order_by(F("name")).values_list("name", flat=True))

@@ -1,0 +1,120 @@
+"""Run the observers this worker holds the lease for, and let others take over when it dies."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+from django.db import DatabaseError
+
+from promotions.choices import Vendor
+from promotions.models import Connection, Stage, Upstream
+from promotions.observers import applications, branches, images, leases, runs
+from promotions.observers.freshness import Freshness, database_work
+
+log = structlog.get_logger(__name__)
+Observe = Callable[[Freshness, threading.Event], None]
+
+OBSERVERS: dict[str, Observe] = {
+    "branches": branches.observe,
+    "images": images.observe,
+    "applications": applications.observe,
+    "pipelineruns": runs.observe_runs,
+    "taskruns": runs.observe_tasks,
+}
+KINDS = {
+    Vendor.GITLAB: ("branches",),
+    Vendor.HARBOR: ("images",),
+    Vendor.DISTRIBUTION: ("images",),
+    Vendor.ARGOCD: ("applications",),
+    Vendor.TEKTON: ("pipelineruns", "taskruns"),
+}
+
+
+def declare() -> list[Upstream]:
+    """Have a row for each thing the catalogue makes worth watching, and none for anything else."""
+    wanted = {
+        f"{kind}:{connection.slug}": (kind, connection)
+        for connection in Connection.objects.all()
+        for kind in KINDS[Vendor(connection.vendor)]
+        if kind != "branches" or Stage.objects.filter(manifest_connection=connection).exists()
+    }
+    Upstream.objects.exclude(name__in=wanted).delete()
+    for name, (kind, connection) in wanted.items():
+        Upstream.objects.get_or_create(name=name, defaults={"kind": kind, "connection": connection})
+    return list(Upstream.objects.select_related("connection"))
+
+
+@dataclass
+class _Watch:
+    thread: threading.Thread
+    stop: threading.Event
+
+
+@dataclass
+class Supervisor:
+    """One per worker process. `run` blocks until `stop` is set."""
+
+    stop: threading.Event
+    holder: str = field(
+        default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+    )
+    _watches: dict[int, _Watch] = field(default_factory=dict)
+
+    def run(self) -> None:
+        """Take leases, start and stop observers, until told to end."""
+        while not self.stop.is_set():
+            try:
+                with database_work():
+                    self._turn()
+            except DatabaseError as error:
+                # Without the database we can't renew: others take over, so we must let go.
+                log.warning("leases can't be renewed", error=str(error))
+                self._stop_all()
+            self.stop.wait(leases.RENEW_EVERY)
+        self._stop_all()
+        with database_work():
+            leases.release(self.holder)
+
+    def _turn(self) -> None:
+        upstreams = {upstream.pk: upstream for upstream in declare()}
+        for pk in [pk for pk in self._watches if pk not in upstreams]:
+            self._watches.pop(pk).stop.set()
+        for pk, upstream in upstreams.items():
+            watch = self._watches.get(pk)
+            if not leases.acquire(upstream, self.holder):
+                if watch is not None:
+                    self._watches.pop(pk).stop.set()
+            elif watch is None or not watch.thread.is_alive():
+                self._watches[pk] = self._start(upstream)
+
+    def _start(self, upstream: Upstream) -> _Watch:
+        stop = threading.Event()
+        thread = threading.Thread(target=_observe, args=(upstream, stop), name=upstream.name, daemon=True)
+        thread.start()
+        log.info("watching", upstream=upstream.name)
+        return _Watch(thread, stop)
+
+    def _stop_all(self) -> None:
+        for watch in self._watches.values():
+            watch.stop.set()
+        for watch in self._watches.values():
+            watch.thread.join(timeout=2)
+        self._watches.clear()
+
+
+def _observe(upstream: Upstream, stop: threading.Event) -> None:
+    """An observer's outermost loop: a defect of ours must not end the watch for good."""
+    pause = 1.0
+    while not stop.is_set():
+        try:
+            OBSERVERS[upstream.kind](Freshness(upstream), stop)
+        except Exception:
+            log.exception("an observer failed", upstream=upstream.name)
+            stop.wait(pause)
+            pause = min(60.0, pause * 2)

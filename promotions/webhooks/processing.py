@@ -1,0 +1,170 @@
+"""Act on deliveries: each says "look now" at something. What is true is then read from its owner."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from integrations.gitlab import webhooks as gitlab
+from integrations.hints import Hint, Reading
+from integrations.images import parse_image
+from integrations.registry import webhooks as registry
+from procrastinate.contrib.django import app
+from procrastinate.exceptions import AlreadyEnqueued
+
+from promotions import engine
+from promotions.choices import DeliveryOutcome, Vendor
+from promotions.live import announce
+from promotions.models import Commit, Delivery, Image, ImageVersion, Promotion, Stage
+
+log = structlog.get_logger(__name__)
+_MOST_ATTEMPTS = 5
+_READERS = {Vendor.GITLAB: gitlab.read, Vendor.HARBOR: registry.read, Vendor.DISTRIBUTION: registry.read}
+
+
+def process_pending() -> int:
+    """Process every waiting delivery, oldest first; return how many."""
+    count = 0
+    while (pk := _next()) is not None:
+        try:
+            process(pk)
+        except Exception:
+            # The outermost loop: one poisonous body must not stop the ones behind it.
+            log.exception("a delivery could not be processed", delivery=pk)
+        count += 1
+    if count:
+        announce("deliveries", "all")
+    return count
+
+
+def _next() -> int | None:
+    """Choose the waiting delivery that was tried least; of several workers each gets another one.
+
+    The attempt is counted before it is made, so that a body that kills the process is given up at last.
+    """
+    with transaction.atomic():
+        waiting = Delivery.objects.select_for_update(skip_locked=True).filter(outcome=DeliveryOutcome.PENDING)
+        waiting.filter(attempts__gte=_MOST_ATTEMPTS).update(
+            outcome=DeliveryOutcome.FAILED, message=_("Processing it has failed. The log says why.")
+        )
+        delivery = waiting.order_by("attempts", "id").first()
+        if delivery is None:
+            return None
+        Delivery.objects.filter(pk=delivery.pk).update(attempts=F("attempts") + 1)
+        return delivery.pk
+
+
+def process(pk: int) -> None:
+    """Read one delivery and pass its hints on. What it turned out to be is kept with it."""
+    with transaction.atomic():
+        delivery = (
+            Delivery.objects.select_for_update(skip_locked=True, of=("self",))
+            .select_related("source__connection")
+            .filter(pk=pk, outcome=DeliveryOutcome.PENDING)
+            .first()
+        )
+        if delivery is None:
+            return
+        reading = _READERS[Vendor(delivery.source.connection.vendor)](delivery.headers, bytes(delivery.body))
+        # PostgreSQL takes no NUL in text.
+        delivery.kind = reading.kind[:100].replace("\x00", "")
+        delivery.summary = reading.summary.replace("\x00", "")
+        delivery.outcome, delivery.message = _handle(delivery, reading)
+        delivery.processed_at = timezone.now()
+        delivery.save(update_fields=["kind", "summary", "outcome", "message", "processed_at"])
+
+
+def _handle(delivery: Delivery, reading: Reading) -> tuple[DeliveryOutcome, str]:
+    if reading.problem is not None:
+        return DeliveryOutcome.UNREADABLE, reading.problem
+    if not reading.hints:
+        return DeliveryOutcome.IGNORED, _("Nothing Slipway follows.")
+    looked = [words for hint in reading.hints if (words := HANDLERS[hint.subject](delivery, hint))]
+    if not looked:
+        return DeliveryOutcome.IGNORED, _("It speaks of nothing in the catalogue.")
+    return DeliveryOutcome.PROCESSED, _("Looking now at %(what)s.") % {"what": ", ".join(looked)}
+
+
+def _look_at_branch(delivery: Delivery, hint: Hint) -> str:
+    """A push or a merge: read what the manifest branches of that project say."""
+    connection = delivery.source.connection
+    stages = Stage.objects.filter(manifest_connection=connection, manifest_project__iexact=hint.project)
+    branches = set(stages.values_list("manifest_project", "manifest_branch"))
+    for project, branch in sorted(branches):
+        _defer(
+            "promotions.look_at_branch",
+            f"branch:{connection.pk}:{project}:{branch}",
+            connection_id=connection.pk,
+            project=project,
+            branch=branch,
+        )
+    return ", ".join(f"{project}@{branch}" for project, branch in sorted(branches))
+
+
+def _look_at_merge_request(delivery: Delivery, hint: Hint) -> str:
+    connection = delivery.source.connection
+    for promotion in Promotion.objects.open().filter(
+        stage__manifest_connection=connection, stage__manifest_project__iexact=hint.project
+    ):
+        engine.wake(promotion)
+    return _look_at_branch(delivery, hint)
+
+
+def _look_at_image(delivery: Delivery, hint: Hint) -> str:
+    images = [
+        image
+        for image in Image.objects.filter(connection=delivery.source.connection)
+        if parse_image(image.repository).repository == hint.project
+    ]
+    for image in images:
+        _defer("promotions.look_at_image", f"image:{image.pk}", image_id=image.pk)
+    return ", ".join(image.repository for image in images)
+
+
+def _nothing(delivery: Delivery, hint: Hint) -> str:
+    return ""
+
+
+HANDLERS: dict[str, Callable[[Delivery, Hint], str]] = {
+    "branch": _look_at_branch,
+    "merge_request": _look_at_merge_request,
+    "image": _look_at_image,
+    # The image that a tag or a GitLab pipeline brings is announced by the registry or found in its list.
+    "tag": _nothing,
+    "pipeline": _nothing,
+    "deployment": _nothing,
+}
+
+
+def _defer(task: str, lock: str, **arguments: int | str) -> None:
+    def enqueue() -> None:
+        try:
+            app.configure_task(task, queueing_lock=lock).defer(**arguments)
+        except AlreadyEnqueued:
+            log.debug("a look is queued already", task=task, lock=lock)
+
+    transaction.on_commit(enqueue)
+
+
+def replay(delivery: Delivery) -> None:
+    """Have a delivery processed again, as if it had just come."""
+    Delivery.objects.filter(pk=delivery.pk).update(
+        outcome=DeliveryOutcome.PENDING, message="", processed_at=None, attempts=0
+    )
+    _defer("promotions.process_deliveries", "deliveries")
+    announce("deliveries", "all")
+
+
+def versions_without_commit_title() -> list[ImageVersion]:
+    """Return a few versions whose source commit was not read from GitLab yet."""
+    known = Commit.objects.values("sha")
+    return list(
+        ImageVersion.objects.exclude(commit="")
+        .exclude(commit__in=known)
+        .select_related("image__application__source_connection")
+        .order_by("-created_at")[:5]
+    )

@@ -1,0 +1,149 @@
+"""Write deliveries in batches: one transaction and one flush for all that arrive at once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+import structlog
+from psycopg_pool import AsyncConnectionPool
+
+log = structlog.get_logger(__name__)
+
+LARGEST_BATCH = 256
+LONGEST_QUEUE = 2048
+_SOURCE_KEPT = 5.0
+
+_INSERT = """
+INSERT INTO promotions_delivery
+    (source_id, dedupe_key, headers, body, received_at, kind, summary, outcome, message, attempts, duplicates)
+VALUES (%s, %s, %s, %s, now(), '', '', 'pending', '', 0, 0)
+ON CONFLICT (source_id, dedupe_key) DO UPDATE SET duplicates = promotions_delivery.duplicates + 1
+"""
+# The same job twice is one job: a waiting one is enough, however many deliveries it will find.
+_WAKE = """
+SELECT procrastinate_defer_jobs_v1(ARRAY[
+    ROW('default', 'promotions.process_deliveries', 0, NULL, 'deliveries', '{}', NULL)
+    ::procrastinate_job_to_defer_v1])
+"""
+_SOURCE = """
+SELECT s.id::text, c.vendor, s.tokens, s.signing_tokens FROM promotions_webhooksource s
+JOIN promotions_connection c ON c.id = s.connection_id WHERE s.id = %s
+"""
+_REFUSED = """
+UPDATE promotions_webhooksource SET refused_count = refused_count + 1, last_refused_at = now() WHERE id = %s
+"""
+
+
+class Full(Exception):
+    """More deliveries wait than we may hold in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Secrets are references here; they are resolved at each use."""
+
+    id: str
+    vendor: str
+    tokens: tuple[str, ...]
+    signing_tokens: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    source: str
+    dedupe_key: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class BatchWriter:
+    """Owned by one event loop. `keep` returns once the receipt is committed."""
+
+    def __init__(self, database: dict[str, Any]) -> None:
+        self._database = database
+        self._pool: AsyncConnectionPool | None = None
+        self._queue: asyncio.Queue[tuple[Receipt, asyncio.Future[None]]] = asyncio.Queue(LONGEST_QUEUE)
+        self._task: asyncio.Task[None] | None = None
+        self._sources: dict[str, tuple[float, Source | None]] = {}
+
+    async def _connections(self) -> AsyncConnectionPool:
+        if self._pool is None:
+            self._pool = AsyncConnectionPool(
+                kwargs={**self._database, "autocommit": True}, min_size=0, max_size=2, open=False, timeout=5
+            )
+            await self._pool.open()
+        return self._pool
+
+    async def source(self, source_id: str) -> Source | None:
+        """Return a source, at most a few seconds old."""
+        read_at, source = self._sources.get(source_id, (-1e9, None))
+        if time.monotonic() - read_at < _SOURCE_KEPT and source is not None:
+            return source
+        pool = await self._connections()
+        async with pool.connection() as connection:
+            row = await (await connection.execute(_SOURCE, [source_id])).fetchone()
+        found = Source(row[0], row[1], tuple(row[2]), tuple(row[3])) if row else None
+        self._sources[source_id] = (time.monotonic(), found)
+        return found
+
+    async def refused(self, source_id: str) -> None:
+        """Count a wrong secret; its body is not kept."""
+        pool = await self._connections()
+        async with pool.connection() as connection:
+            await connection.execute(_REFUSED, [source_id])
+
+    async def keep(self, receipt: Receipt) -> None:
+        """Commit the receipt, together with whatever else waits. Raises Full and psycopg.Error."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._write_for_ever(), name="webhook writer")
+        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        try:
+            self._queue.put_nowait((receipt, written))
+        except asyncio.QueueFull as error:
+            raise Full from error
+        await written
+
+    async def _write_for_ever(self) -> None:
+        while True:
+            batch = [await self._queue.get()]
+            while len(batch) < LARGEST_BATCH and not self._queue.empty():
+                batch.append(self._queue.get_nowait())
+            await self._write(batch)
+
+    async def _write(self, batch: Sequence[tuple[Receipt, asyncio.Future[None]]]) -> None:
+        try:
+            await self._commit([receipt for receipt, _future in batch])
+        except (psycopg.Error, OSError) as error:
+            for _receipt, written in batch:
+                if not written.done():
+                    written.set_exception(error)
+            return
+        for _receipt, written in batch:
+            if not written.done():
+                written.set_result(None)
+
+    async def _commit(self, receipts: Sequence[Receipt]) -> None:
+        # The same order everywhere: two workers with the same duplicates must not wait for each other.
+        ordered = sorted(receipts, key=lambda receipt: (receipt.source, receipt.dedupe_key))
+        rows = [(r.source, r.dedupe_key, json.dumps(r.headers), r.body) for r in ordered]
+        pool = await self._connections()
+        async with pool.connection() as connection:
+            async with connection.transaction(), connection.cursor() as cursor:
+                await cursor.executemany(_INSERT, rows)
+            try:
+                await connection.execute(_WAKE)
+            except psycopg.errors.UniqueViolation:
+                log.debug("processing is queued already")
+
+    async def close(self) -> None:
+        """Stop writing and give the connections back."""
+        if self._task is not None:
+            self._task.cancel()
+        if self._pool is not None:
+            await self._pool.close()
