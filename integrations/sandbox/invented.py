@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 GITLAB_TOKEN = "glpat-sandbox-slipway-0001"
+# Scope read_api alone: every write answers 403 insufficient_scope.
+GITLAB_READER_TOKEN = "glpat-sandbox-reader-0002"
+# A developer's own token: protected branches refuse its pushes and merges.
+GITLAB_PERSON_TOKEN = "glpat-sandbox-person-0003"
 GITLAB_HOOK_TOKEN = "sandbox-gitlab-hook-token"
 GITLAB_SIGNING_TOKEN = "whsec_c2FuZGJveC1zaWduaW5nLWtleS0wMTIzNDU2Nzg5YWI="
 KUBERNETES_TOKEN = "sandbox-kubernetes-token"
