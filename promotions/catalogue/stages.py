@@ -1,0 +1,122 @@
+"""A stage's entry in the catalogue file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from promotions.catalogue.problems import suggestion
+from promotions.catalogue.reading import Keys, line_of
+from promotions.catalogue.rows import Row
+from promotions.choices import EditStyle, Vendor, WriteMode
+
+
+@dataclass(frozen=True, slots=True)
+class ApplicationContext:
+    """What a stage takes from its application: images, defaults for `manifests`, the way to connections."""
+
+    name: str
+    images: Mapping[str, Row]
+    manifests: Keys
+    connection: Callable[..., str]
+
+
+def stage_row(keys: Keys, environment: str, application: ApplicationContext) -> Row:
+    """Read one stage; what is wrong with it is added to the problems."""
+    values = {
+        "image__slug": _image(keys, application.images),
+        **_manifests(keys, application),
+        **_argocd(keys, application),
+        **_verification(keys, application),
+        "promotable": keys.flag("promotable", True),
+    }
+    return Row((application.name, environment), values, keys.line, keys.path)
+
+
+def _image(keys: Keys, images: Mapping[str, Row]) -> str:
+    if "image" not in keys and len(images) == 1:
+        return next(iter(images))
+    if "image" not in keys:
+        keys.missing("image", f"The application has {len(images)}.{suggestion('', images)}")
+    return keys.reference("image", images, "image")
+
+
+def _manifests(keys: Keys, application: ApplicationContext) -> dict[str, object]:
+    below = keys.keys("manifests", defaults=application.manifests)
+    values: dict[str, object] = {
+        "manifest_connection__slug": application.connection(below, "connection", Vendor.GITLAB),
+        "manifest_project": below.text("project", required=True),
+        "manifest_branch": below.text("branch", "main"),
+        "manifest_path": _path(below, "path", longest=500),
+        "places": _places(below),
+        "edit_style": below.choice("style", EditStyle.values, EditStyle.TAG),
+        "write_mode": below.choice("write", WriteMode.values, WriteMode.DIRECT),
+        "team_branch": below.text("team_branch"),
+        "merged_by_people": below.flag("merged_by_people", False),
+    }
+    _check_writing(below, values)
+    below.finish()
+    return values
+
+
+def _check_writing(keys: Keys, values: Mapping[str, object]) -> None:
+    uses_team_branch = values["write_mode"] == WriteMode.TEAM_BRANCH
+    if uses_team_branch and "team_branch" not in keys:
+        keys.missing("team_branch", "It is the branch that write: team-branch writes to.")
+    # As the application's default it may stand beside stages that do not use it.
+    if "team_branch" in keys.nodes and not uses_team_branch:
+        keys.wrong("team_branch", "means something only with write: team-branch.")
+    if values["team_branch"] and values["team_branch"] == values["manifest_branch"]:
+        keys.wrong("team_branch", "must differ from branch, or there is nothing to merge.")
+    if values["merged_by_people"] and values["write_mode"] == WriteMode.DIRECT:
+        keys.wrong("merged_by_people", "there is no merge request with write: direct.")
+
+
+def _path(keys: Keys, key: str, *, longest: int = 255) -> str:
+    """A path inside the repository; one that leads out of it is refused."""
+    value = keys.text(key, longest=longest)
+    if value.startswith("/") or ".." in PurePosixPath(value).parts:
+        keys.wrong(key, "must be a path inside the repository, without .. and without a slash in front.")
+        return ""
+    return value.strip("/")
+
+
+def _places(keys: Keys) -> list[dict[str, str]]:
+    found = []
+    for node, path in keys.items("places"):
+        place = Keys(node, path, keys.problems, line=line_of(node))
+        found.append({"file": _path(place, "file"), "key": place.text("key", required=True)})
+        if "file" not in place:
+            place.missing("file")
+        place.finish()
+    return found
+
+
+def _argocd(keys: Keys, application: ApplicationContext) -> dict[str, object]:
+    if "argocd" not in keys:
+        return {
+            "argocd_connection__slug": None,
+            "argocd_project": "default",
+            "argocd_application": "",
+        }
+    below = keys.keys("argocd", short_for="application")
+    values: dict[str, object] = {
+        "argocd_connection__slug": application.connection(below, "connection", Vendor.ARGOCD),
+        "argocd_project": below.text("project", "default"),
+        "argocd_application": below.text("application", required=True),
+    }
+    below.finish()
+    return values
+
+
+def _verification(keys: Keys, application: ApplicationContext) -> dict[str, object]:
+    if "verification" not in keys:
+        return {"verification_connection__slug": None, "verification_pipeline": ""}
+    below = keys.keys("verification", short_for="pipeline")
+    values: dict[str, object] = {
+        "verification_connection__slug": application.connection(below, "connection", Vendor.TEKTON),
+        "verification_pipeline": below.text("pipeline", required=True),
+    }
+    below.finish()
+    return values
