@@ -111,7 +111,11 @@ def _card(stage: Stage, promotion: Promotion | None, index: CommitIndex) -> Stag
         name=stage.environment.name,
         risk=stage.environment.get_risk_display(),
         is_promotable=stage.promotable,
-        answers=(_running(stage, state, index), _desired(stage, state, index), _promoted(state, index, stage)),
+        answers=(
+            _running(stage, state, index),
+            _desired(stage, state, index),
+            _promoted(state, index, stage),
+        ),
         sync=sync_mark(state.sync_status),
         health=health_mark(state.health_status),
         health_since=state.health_since,

@@ -14,14 +14,16 @@ from django.urls import reverse
 from django.utils.dateparse import parse_datetime
 
 from promotions.models import Application, PipelineRun, StepLog, TaskRun
-from promotions.present.marks import Mark, run_mark, task_step_mark
 from promotions.present.commits import CommitNote, commit_index, commit_note
+from promotions.present.marks import Mark, run_mark, task_step_mark
 
 _NEWEST = 10
 _TAIL_LINES = 500
 # A line may be very long: the database hands over no more than this for a tail.
 _TAIL_CHARACTERS = 200_000
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])|[\x00-\x08\x0b-\x1f\x7f]")
+_ESCAPES = re.compile(
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])|[\x00-\x08\x0b-\x1f\x7f]"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +46,14 @@ class RecentRuns:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """The end of what a step printed."""
+    """The end of what a step printed. `place` is the same before there is anything to show."""
 
-    run_id: int
-    log_id: int
-    text: str
-    is_cut: bool
-    is_complete: bool
-    was_truncated: bool
-    raw_url: str
+    place: str
+    text: str = ""
+    is_cut: bool = False
+    is_complete: bool = False
+    was_truncated: bool = False
+    raw_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class StepRow:
     exit_code: int | None
     reason: str
     seconds: float | None
-    log: Log | None
+    log: Log
     is_open: bool
 
 
@@ -184,7 +185,8 @@ def _task(task_run: TaskRun, is_finally: bool, run_id: int, logs: Logs) -> TaskR
 
 def _step(task_run: TaskRun, step: Mapping[str, Any], run_id: int, logs: Logs) -> StepRow:
     state = str(step.get("state", "waiting"))
-    row = logs.get((task_run.pk, task_run.attempt, str(step.get("container", ""))))
+    container = str(step.get("container", ""))
+    row = logs.get((task_run.pk, task_run.attempt, container))
     exit_code = step.get("exit_code")
     return StepRow(
         str(step.get("name", "")),
@@ -192,7 +194,7 @@ def _step(task_run: TaskRun, step: Mapping[str, Any], run_id: int, logs: Logs) -
         exit_code if isinstance(exit_code, int) else None,
         str(step.get("reason") or ""),
         _seconds(_time(step.get("started_at")), _time(step.get("finished_at"))),
-        _log(row, run_id) if row else None,
+        _log(row, run_id) if row else Log(_place(task_run.pk, task_run.attempt, container)),
         state in ("running", "failed"),
     )
 
@@ -207,9 +209,7 @@ def _tails(found: PipelineRun) -> list[StepLog]:
 
 def _with_tail() -> Any:
     """Leave the text where it is: a log may be megabytes, a page shows its end."""
-    return StepLog.objects.defer("text").annotate(
-        tail=Right("text", _TAIL_CHARACTERS), length=Length("text")
-    )
+    return StepLog.objects.defer("text").annotate(tail=Right("text", _TAIL_CHARACTERS), kept=Length("text"))
 
 
 def log(key: str) -> Log | None:
@@ -222,11 +222,16 @@ def log(key: str) -> Log | None:
 def _log(row: Any, run_id: int) -> Log:
     text = readable(row.tail)
     lines = text.split("\n")
-    is_cut = row.length > len(row.tail) or len(lines) > _TAIL_LINES + 1
+    is_cut = row.kept > len(row.tail) or len(lines) > _TAIL_LINES + 1
     # The last line ends with a line break, so the last element is empty.
     kept = "\n".join(lines[-_TAIL_LINES - 1 :])
     raw_url = reverse("run-log", args=[run_id, row.pk])
-    return Log(run_id, row.pk, kept, is_cut, row.complete, row.truncated, raw_url)
+    place = _place(row.task_run_id, row.attempt, row.container)
+    return Log(place, kept, is_cut, row.complete, row.truncated, raw_url)
+
+
+def _place(task_run_id: int, attempt: int, container: str) -> str:
+    return f"{task_run_id}-{attempt}-{container}"
 
 
 def readable(text: str) -> str:

@@ -50,9 +50,7 @@ def freshness(_key: str = "all") -> Freshness:
     """Sum up every watched connection by the worst of what is watched there."""
     watched = Connection.objects.filter(upstreams__isnull=False).distinct().prefetch_related("upstreams")
     oldest = dict(Upstream.objects.values_list("connection").annotate(Min("seen_at")))
-    return Freshness(
-        tuple(_of_connection(connection, oldest.get(connection.pk)) for connection in watched)
-    )
+    return Freshness(tuple(_of_connection(connection, oldest.get(connection.pk)) for connection in watched))
 
 
 def _of_connection(connection: Connection, seen_at: datetime | None) -> ConnectionFreshness:
