@@ -7,8 +7,8 @@ request serves several times as many (reference measurements.md, "Web, 1 worker"
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "promotions.settings")
 
@@ -26,9 +26,10 @@ from django.urls import path
 
 from promotions.consumers import LiveConsumer
 from promotions.hub import Hub
-from promotions.webhooks.receiver import Receiver
+from promotions.webhooks.receiver import Receive, Receiver, Scope, Send
 
 _THREADS = 12
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 def _database() -> dict[str, Any]:
@@ -40,19 +41,20 @@ def _database() -> dict[str, Any]:
 
 hub = Hub(_database())
 receiver = Receiver(_database())
-pages = WSGIMiddleware(_wsgi, workers=_THREADS)
+# a2wsgi and Django describe the same WSGI and ASGI interfaces with types of their own.
+pages = cast(Application, WSGIMiddleware(cast(Any, _wsgi), workers=_THREADS))
 
-_LiveConsumer = type("_LiveConsumer", (LiveConsumer,), {"hub": hub})
+LiveConsumer.hub = hub
 websocket = OriginValidator(
-    AuthMiddlewareStack(URLRouter([path("live/", _LiveConsumer.as_asgi())])),
+    AuthMiddlewareStack(URLRouter([cast(Any, path("live/", cast(Any, LiveConsumer.as_asgi())))])),
     [settings.BASE_URL, *settings.CSRF_TRUSTED_ORIGINS],
 )
 
 
 async def http(
-    scope: MutableMapping[str, Any],
-    receive: Callable[[], Awaitable[Any]],
-    send: Callable[[Any], Awaitable[None]],
+    scope: Scope,
+    receive: Receive,
+    send: Send,
 ) -> None:
     """Send webhooks to the receiver and everything else to Django."""
     if scope["path"].startswith("/webhooks/"):

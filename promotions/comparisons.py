@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import structlog
-from integrations.gitlab import Commit as GitLabCommit
-from integrations.gitlab import GitLabClient
 from procrastinate.contrib.django import app
 from procrastinate.exceptions import AlreadyEnqueued
 
 from integrations.errors import IntegrationError, NotFound
+from integrations.gitlab import GitLabClient
+from integrations.gitlab.types import Commit as GitLabCommit
 from promotions import vendors
 from promotions.live import announce
 from promotions.models import Application, Commit, Comparison, Promotion

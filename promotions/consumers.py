@@ -135,7 +135,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         """Ask again who this is: a role that was taken away takes the view with it within seconds."""
         try:
             visitor = self.scope.get("user")
-            user = User.objects.filter(pk=getattr(visitor, "pk", None), is_active=True).first()
+            user = User.objects.filter(pk=getattr(visitor, "pk", None) or 0, is_active=True).first()
             if user is None or not _session_lives(self.scope):
                 return Sight()
             return Sight(

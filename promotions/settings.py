@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from promotions import environ, log
@@ -87,10 +88,10 @@ USE_I18N = True
 USE_TZ = True
 
 STATIC_URL = "/static/"
-STATIC_ROOT = ROOT / "staticfiles"
 STATICFILES_DIRS = [ROOT / "static"]
 # Files are served from where they are unless `collectstatic` has been run (container images do).
-COLLECTED = (STATIC_ROOT / "staticfiles.json").exists()
+COLLECTED = (ROOT / "staticfiles" / "staticfiles.json").exists() or "collectstatic" in sys.argv
+STATIC_ROOT = ROOT / "staticfiles" if COLLECTED else None
 WHITENOISE_USE_FINDERS = not COLLECTED
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

@@ -7,16 +7,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from integrations.argocd import ArgoCDClient
+from integrations.errors import Unauthorized
 from integrations.gitlab import GitLabClient
 from integrations.registry import RegistryClient
-
-from integrations.errors import Unauthorized
 from promotions.choices import Vendor
 from promotions.models import Connection
 from promotions.secrets import SecretMissing, resolve
 
 if TYPE_CHECKING:
-    from integrations.tekton import TektonClient
+    from integrations.tekton.client import TektonClient
 
 Client = TypeVar("Client")
 
@@ -65,7 +64,7 @@ def registry(connection: Connection) -> RegistryClient:
 
 def tekton(connection: Connection) -> TektonClient:
     # The Kubernetes client takes about a second and 44 MB to import: only who watches runs pays for it.
-    from integrations.tekton import TektonClient
+    from integrations.tekton.client import TektonClient
 
     return _client(
         connection,

@@ -131,11 +131,7 @@ class Stack:
         return child
 
     def add_web(self, host: str, port: int) -> Child:
-        command = [sys.executable, "-m", "uvicorn", "promotions.asgi:application", "--host", host]
-        command += ["--port", str(port), "--no-server-header", "--no-access-log", "--log-level", "warning"]
-        # Compressing each message costs nearly half the CPU (reference measurements.md, live fan-out).
-        command += ["--ws-per-message-deflate", "false", "--timeout-graceful-shutdown", "3"]
-        return self.add("web", command, PYTHONPATH=str(ROOT))
+        return self.add("web", web_command(host, port), PYTHONPATH=str(ROOT))
 
     def add_worker(self) -> Child:
         return self.add("worker", [sys.executable, str(ROOT / "manage.py"), "worker"])
@@ -168,6 +164,15 @@ class Stack:
         """The last output of every child, for a start that failed."""
         parts = [f"\n{child.name}:\n{child.last_output()}" for child in self.supervisor.children]
         return "".join(part for part in parts if part.count("\n") > 1)
+
+
+def web_command(host: str, port: int) -> list[str]:
+    """uvicorn, set up once for the demo, `up` and containers."""
+    command = [sys.executable, "-m", "uvicorn", "promotions.asgi:application", "--host", host]
+    command += ["--port", str(port), "--no-server-header", "--no-access-log", "--log-level", "warning"]
+    # Compressing each message costs nearly half the CPU (reference measurements.md, live fan-out).
+    # Open websockets get three seconds to say goodbye before the process ends.
+    return [*command, "--ws-per-message-deflate", "false", "--timeout-graceful-shutdown", "3"]
 
 
 def healthz(host: str, port: int) -> str:

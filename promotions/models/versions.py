@@ -32,7 +32,7 @@ class ImageVersion(models.Model):
 
     @property
     def is_mutable(self) -> bool:
-        """Tell whether another build has carried the same first tag, so that the tag alone does not name it."""
+        """Tell whether its first tag has moved, or will, so that the tag alone does not name it."""
         return self.tag in ("latest", "") or self.tag not in self.tags
 
     @property

@@ -1,1 +1,1 @@
-"""One observer per upstream, under a lease: Git branches, registry images, Argo CD applications, Tekton runs."""
+"""One observer per upstream, under a lease: branches, images, Argo CD applications, Tekton runs."""

@@ -8,10 +8,11 @@ import time
 
 import structlog
 from django.utils import timezone
-from integrations.argocd import ApplicationSnapshot, ArgoCDClient, StreamEvent
-from integrations.images import ImageName, parse_image
 
+from integrations.argocd import ArgoCDClient
+from integrations.argocd.types import ApplicationSnapshot, StreamEvent
 from integrations.errors import IntegrationError, Unauthorized
+from integrations.images import ImageName, parse_image
 from promotions import engine, vendors
 from promotions.live import announce
 from promotions.models import Connection, Stage, StageState
@@ -128,7 +129,7 @@ def _take_images(
     if len(live) == 1:
         chosen = live[0]
     state.running_others = [str(image) for image in live if image != chosen]
-    digest = chosen.digest or _digest_of_pods(client, stage, chosen, snapshot)
+    digest = chosen.digest or _digest_of_pods(client, stage, chosen)
     state.running_tag = chosen.tag
     state.running_digest = digest
     state.running_version = find_version(stage.image, tag=chosen.tag, digest=digest) or (
@@ -150,9 +151,7 @@ def _live(stage: Stage, snapshot: ApplicationSnapshot) -> list[ImageName]:
     return found
 
 
-def _digest_of_pods(
-    client: ArgoCDClient, stage: Stage, image: ImageName, snapshot: ApplicationSnapshot
-) -> str:
+def _digest_of_pods(client: ArgoCDClient, stage: Stage, image: ImageName) -> str:
     """A tag that moves does not say which build runs: the pods do, in status.containerStatuses."""
     try:
         pods = client.pod_images(stage.argocd_application, project=stage.argocd_project)

@@ -18,7 +18,8 @@ from promotions.models import Connection, StepLog, TaskRun
 from promotions.observers.freshness import database_work
 
 if TYPE_CHECKING:
-    from integrations.tekton import LogLine, TektonClient
+    from integrations.tekton.client import TektonClient
+    from integrations.tekton.types import LogLine
 
 log = structlog.get_logger(__name__)
 _WRITE_EVERY = 0.3

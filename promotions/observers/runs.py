@@ -6,9 +6,10 @@ import threading
 from typing import TYPE_CHECKING, Literal
 
 from django.utils import timezone
-from integrations.images import parse_image
 
 from integrations.errors import IntegrationError, Unauthorized
+from integrations.images import parse_image
+from integrations.tekton import types as tekton
 from promotions import engine, vendors
 from promotions.live import announce
 from promotions.models import Application, Connection, Image, PipelineRun, Promotion, TaskRun
@@ -18,7 +19,7 @@ from promotions.steps.verify import PROMOTION_LABEL
 from promotions.versions import record_version
 
 if TYPE_CHECKING:
-    from integrations import tekton
+    from integrations.tekton.client import TektonClient
 
 Kind = Literal["pipelineruns", "taskruns"]
 
@@ -49,14 +50,12 @@ def _observe(freshness: Freshness, stop: threading.Event, kind: Kind, keeper: Lo
 
 
 def _follow(
-    client: tekton.TektonClient,
+    client: TektonClient,
     freshness: Freshness,
     stop: threading.Event,
     kind: Kind,
     keeper: LogKeeper | None,
 ) -> None:
-    from integrations import tekton
-
     connection = freshness.upstream.connection
     for event in client.watch(kind, stop=stop):
         if isinstance(event, tekton.Troubled):
@@ -81,8 +80,6 @@ def _follow(
 def _take(
     connection: Connection, item: tekton.PipelineRun | tekton.TaskRun, keeper: LogKeeper | None
 ) -> None:
-    from integrations import tekton
-
     if isinstance(item, tekton.PipelineRun):
         take_run(connection, item)
         return

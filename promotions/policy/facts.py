@@ -22,7 +22,7 @@ def gather(
     change_problem: str = "",
     change_is_empty: bool = False,
 ) -> Facts:
-    """Return the facts about bringing `version` to `stage`, as far as `actor` (None: Slipway) is concerned."""
+    """Return the facts about `actor` (None: Slipway) bringing `version` to `stage`."""
     visitor: Visitor = actor or AnonymousUser()
     user = visitor if isinstance(visitor, User) else None
     approvers = tuple(person_name(person) for person in holders(Role.APPROVER, stage))

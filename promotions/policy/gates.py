@@ -217,5 +217,5 @@ GATES: dict[Act, tuple[Gate, ...]] = {
 
 
 def refusals(act: Act, facts: Facts) -> list[Refusal]:
-    """Return every gate's refusal: the same list disables the button, explains itself and is the API's 409."""
+    """Return every gate's refusal: the one list for the button, the explanation and the API's 409."""
     return [refusal for gate in GATES[act] if (refusal := gate(facts)) is not None]

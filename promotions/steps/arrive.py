@@ -7,11 +7,12 @@ from datetime import datetime
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
-from integrations.argocd import ApplicationSnapshot, ArgoCDClient
-from integrations.argocd.verdict import Verdict, judge
-from integrations.images import parse_image
 
+from integrations.argocd import ArgoCDClient
+from integrations.argocd.types import ApplicationSnapshot
+from integrations.argocd.verdict import Verdict, judge
 from integrations.errors import Conflict, Rejected
+from integrations.images import parse_image
 from promotions import vendors
 from promotions.models import Promotion, Stage, StageState, StepResult
 from promotions.steps.base import Done, Failed, JsonData, Outcome, Waiting
@@ -93,9 +94,7 @@ def _arrived_without_image(
     if "hard_refreshed_at" not in data:
         client.refresh(stage.argocd_application, project=stage.argocd_project, hard=True)
         data["hard_refreshed_at"] = timezone.now().isoformat()
-    message = _(
-        "Argo CD reports synced and healthy, but the live images do not hold %(version)s: %(images)s."
-    )
+    message = _("Argo CD says synced and healthy, but %(version)s is not among the live images: %(images)s.")
     return Waiting(
         message % {"version": promotion.version, "images": ", ".join(snapshot.images) or "–"},
         look_in=5,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from integrations.gitlab import GitLabClient, MergeRequest, NotMergeable
 
 from integrations.errors import Conflict, Rejected
+from integrations.gitlab import GitLabClient, NotMergeable
+from integrations.gitlab.types import MergeRequest
 from promotions import vendors
 from promotions.choices import WriteMode
 from promotions.models import Promotion, StepResult

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from integrations.tekton import PipelineRun as TektonRun
 
+from integrations.tekton.types import PipelineRun as TektonRun
 from promotions import vendors
 from promotions.models import PipelineRun, Promotion, StepResult
 from promotions.steps.base import Done, Failed, Outcome, Waiting
@@ -59,4 +59,4 @@ def _words(tekton_run: TektonRun) -> str:
 
 def _link(connection_id: int, tekton_run: TektonRun) -> str:
     row = PipelineRun.objects.filter(connection_id=connection_id, uid=tekton_run.uid).first()
-    return reverse("run", args=[row.pk]) if row else ""
+    return str(reverse("run", args=[row.pk])) if row else ""

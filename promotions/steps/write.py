@@ -13,9 +13,10 @@ from zlib import crc32
 from django.db import connection, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from integrations.gitlab import Commit, FileUpdate, GitLabClient
 
 from integrations.errors import Conflict, NotFound
+from integrations.gitlab import GitLabClient
+from integrations.gitlab.types import Commit, FileUpdate
 from promotions import changes, vendors
 from promotions.choices import PromotionKind, WriteMode
 from promotions.manifests import Change
@@ -131,9 +132,7 @@ def _team_branch_problem(client: GitLabClient, stage: Stage, tip: str) -> Waitin
         return None
     titles = ", ".join(f"{commit.id[:8]} {commit.title}" for commit in others[:5])
     return Waiting(
-        _(
-            "%(branch)s holds commits that are not on %(target)s yet and would go with this change: %(titles)s."
-        )
+        _("%(branch)s holds commits that %(target)s lacks; they would go with this change: %(titles)s.")
         % {"branch": stage.team_branch, "target": stage.manifest_branch, "titles": titles},
         look_in=15,
     )

@@ -17,10 +17,10 @@ from typing import Any
 
 import psycopg
 import structlog
+
 from integrations.gitlab import webhooks as gitlab
 from integrations.hints import WebhookSecrets
 from integrations.registry import webhooks as registry
-
 from promotions.secrets import SecretMissing, resolve
 from promotions.webhooks.writer import BatchWriter, Full, Receipt, Source
 
@@ -105,10 +105,8 @@ class Receiver:
             await self.writer.refused(source.id)
             log.warning("a webhook with a wrong secret", source=source.id, vendor=source.vendor)
             return REFUSED
-        receipt = Receipt(
-            source.id, module.dedupe_key(headers, body), _kept(headers), module.redact(headers, body)
-        )
-        await self.writer.keep(receipt)
+        key, kept = module.dedupe_key(headers, body), module.redact(headers, body)
+        await self.writer.keep(Receipt(source.id, key, _kept(headers), kept))
         return ACCEPTED
 
     def _is_flooding(self, source_id: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -58,6 +59,17 @@ class Exchange:
         self.request = request
         self.stopping = gone
 
+    def answer(self, answer: Answer) -> None:
+        """A complete answer after all."""
+        body = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
+        headers = {"Content-Type": "application/json", "Content-Length": str(len(body)), **answer.headers}
+        self._handler.send_response(answer.status)
+        for name, value in headers.items():
+            self._handler.send_header(name, value)
+        self._handler.end_headers()
+        if self.request.method != "HEAD":
+            self._handler.wfile.write(body)
+
     def start(self, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
         self._handler.send_response(status)
         for name, value in {"Transfer-Encoding": "chunked", **(headers or {})}.items():
@@ -95,7 +107,7 @@ class Loopback:
         self._routes: list[tuple[str, re.Pattern[str], list[Reply]]] = []
         self._lock = threading.Lock()
         self.stopping = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_for(self))
+        self._server = _Server(("127.0.0.1", 0), _handler_for(self))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
@@ -126,6 +138,13 @@ class Loopback:
         self._thread.join(5)
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Clients that hang up are part of the tests; anything else is shown."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+
 def _handler_for(loopback: Loopback) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -144,20 +163,8 @@ def _handler_for(loopback: Loopback) -> type[BaseHTTPRequestHandler]:
             )
             reply = loopback.reply_to(request)
             with contextlib.suppress(ConnectionError):
-                if isinstance(reply, Answer):
-                    self.give(reply)
-                else:
-                    reply(Exchange(self, request, loopback.stopping))
-
-        def give(self, answer: Answer) -> None:
-            body = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
-            headers = {"Content-Type": "application/json", "Content-Length": str(len(body)), **answer.headers}
-            self.send_response(answer.status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(body)
+                exchange = Exchange(self, request, loopback.stopping)
+                exchange.answer(reply) if isinstance(reply, Answer) else reply(exchange)
 
         do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_PATCH = handle_any
 

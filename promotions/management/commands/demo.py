@@ -40,9 +40,13 @@ class Command(BaseCommand):
     def run_demo(self, port: int, *, start_over: bool, browser: bool) -> None:
         data_dir = Path(settings.DATA_DIR)
         stack = Stack(data_dir, say=self.say, log_to_files=True)
-        begin = (lambda: reset(data_dir)) if start_over else (lambda: None)
-        with stack.running(note=f"at {settings.BASE_URL}", before=begin):
+
+        def before() -> None:
             require_free_port(HOST, port)
+            if start_over:
+                reset(data_dir)
+
+        with stack.running(note=f"at {settings.BASE_URL}", before=before):
             # The catalogue refers to the simulated vendors' secrets by variables; children inherit them.
             os.environ.update(demo.environment())
             ready_file = self.start_sandbox(stack)

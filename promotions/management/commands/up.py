@@ -39,8 +39,7 @@ class Command(BaseCommand):
 
     def run_up(self, config: Path | None, host: str, port: int) -> None:
         stack = Stack(Path(settings.DATA_DIR), say=self.say, log_to_files=False)
-        with stack.running(note=f"at {settings.BASE_URL}"):
-            require_free_port(host, port)
+        with stack.running(note=f"at {settings.BASE_URL}", before=lambda: require_free_port(host, port)):
             migrate()
             if config is not None:
                 call_command("apply_catalog", str(config))

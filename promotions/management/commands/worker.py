@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from django.core.management.base import BaseCommand
 from procrastinate.contrib.django import app
+from procrastinate.contrib.django.django_connector import DjangoConnector
 
 from promotions.observers.supervisor import Supervisor
 
@@ -32,7 +33,8 @@ class Command(BaseCommand):
 
     async def _work(self) -> None:
         # The worker's own signal handling waits for the jobs under way.
-        worker_app = app.with_connector(app.connector.get_worker_connector())
+        connector = cast(DjangoConnector, app.connector)
+        worker_app = app.with_connector(connector.get_worker_connector())
         async with worker_app.open_async():
             await worker_app.run_worker_async(
                 install_signal_handlers=True, shutdown_graceful_timeout=5, wait=True

@@ -1,0 +1,1 @@
+"""What the sandbox starts with: one module a scenario, each with an idempotent `seed(world)`."""

@@ -1,0 +1,153 @@
+"""What this visitor may do, and why not: the only part of a page that depends on who looks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.contrib.auth.models import User
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from promotions import operations
+from promotions.choices import PromotionStatus
+from promotions.models import Application, ImageVersion, Promotion, Stage
+from promotions.policy import Act, Facts, Refusal, gather, refusals
+from promotions.present.commits import Contents, contents
+from promotions.present.matrix import stages, state_of
+
+_CANDIDATES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A button. With refusals it is disabled and they stand beside it.
+
+    `posts` at once, else it leads to a page that asks for confirmation. `tone` is main, danger or "".
+    """
+
+    name: str
+    text: str
+    url: str
+    posts: bool = False
+    tone: str = ""
+    refusals: tuple[Refusal, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    version: ImageVersion
+    action: Action
+    contents: Contents
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """What could be promoted to one Stage now, newest first."""
+
+    stage_id: int
+    refresh_url: str
+    refresh_with: str
+    rows: tuple[Candidate, ...]
+    is_promotable: bool
+    running: str
+
+
+def of_promotion(promotion: Promotion, user: User) -> list[Action]:
+    """Return the buttons under a promotion, in the order of their weight."""
+    facts = gather(promotion.stage, promotion.version, user, promotion=promotion)
+    actions: list[Action] = []
+    if promotion.status == PromotionStatus.REQUESTED:
+        actions += _decisions(promotion, facts)
+    if promotion.is_retryable:
+        url = reverse("promotion-retry", args=[promotion.pk])
+        why = tuple(_role(facts) + refusals(Act.RUN, facts) + _another_is_open(promotion, facts))
+        actions.append(Action("retry", _("Try again"), url, posts=True, tone="main", refusals=why))
+    if _can_be_rolled_back(promotion):
+        url = reverse("promotion-roll-back", args=[promotion.pk])
+        why = tuple(_role(facts) + _running_now(facts))
+        actions.append(Action("roll-back", _roll_back_text(promotion), url, tone="danger", refusals=why))
+    if promotion.is_open:
+        url = reverse("promotion-abort", args=[promotion.pk])
+        actions.append(Action("abort", _("Abort …"), url, tone="danger", refusals=tuple(_role(facts))))
+    return actions
+
+
+def _decisions(promotion: Promotion, facts: Facts) -> list[Action]:
+    why = tuple(refusals(Act.APPROVE, facts))
+    approve = reverse("promotion-approve", args=[promotion.pk])
+    reject = reverse("promotion-reject", args=[promotion.pk])
+    return [
+        Action("approve", _("Approve …"), approve, tone="main", refusals=why),
+        Action("reject", _("Reject …"), reject, tone="danger", refusals=why),
+    ]
+
+
+def _role(facts: Facts) -> list[Refusal]:
+    return [refusal for refusal in refusals(Act.REQUEST, facts) if refusal.gate == "role"]
+
+
+def _running_now(facts: Facts) -> list[Refusal]:
+    return [refusal for refusal in refusals(Act.REQUEST, facts) if refusal.gate == "in-progress"]
+
+
+def _another_is_open(promotion: Promotion, facts: Facts) -> list[Refusal]:
+    return [
+        Refusal(
+            "in-progress",
+            _("Promotion #%(number)d to this stage is open.") % {"number": other.number},
+            other.requested_by,
+        )
+        for other in facts.others_open
+        if other.number != promotion.pk
+    ]
+
+
+def _can_be_rolled_back(promotion: Promotion) -> bool:
+    """Only what reached Git can be taken back."""
+    return bool(
+        not promotion.is_open
+        and (promotion.written_commit or promotion.target_commit)
+        and operations.rollback_target(promotion)
+    )
+
+
+def _roll_back_text(promotion: Promotion) -> str:
+    target = operations.rollback_target(promotion)
+    return _("Roll back to %(version)s …") % {"version": target.label if target else ""}
+
+
+def candidates(application: Application, user: User) -> dict[int, Candidates]:
+    """Return for each Stage what could be promoted to it, as far as this person is concerned."""
+    found = stages().filter(application=application).prefetch_related("image__versions")
+    return {stage.pk: of_stage(stage, user) for stage in found}
+
+
+def of_stage(stage: Stage, user: User) -> Candidates:
+    state = state_of(stage)
+    running = state.running_version if state else None
+    versions = _newer(stage, running) if stage.promotable else []
+    rows = [
+        Candidate(version, _promote(stage, version, user), contents(stage.application, running, version))
+        for version in versions
+    ]
+    return Candidates(
+        stage.pk,
+        reverse("candidates", args=[stage.application.slug, stage.environment.slug]),
+        f"stage-{stage.pk} versions-{stage.application_id}",
+        tuple(rows),
+        stage.promotable,
+        running.label if running else "",
+    )
+
+
+def _newer(stage: Stage, running: ImageVersion | None) -> list[ImageVersion]:
+    found = ImageVersion.objects.filter(image=stage.image_id).select_related("image")
+    if running is not None and running.image_id == stage.image_id:
+        found = found.filter(created_at__gte=running.created_at).exclude(pk=running.pk)
+    return list(found[:_CANDIDATES])
+
+
+def _promote(stage: Stage, version: ImageVersion, user: User) -> Action:
+    url = reverse("promote", args=[stage.application.slug, stage.environment.slug, version.pk])
+    why = tuple(refusals(Act.REQUEST, gather(stage, version, user)))
+    return Action("promote", _("Promote %(version)s …") % {"version": version.label}, url, False, "main", why)

@@ -1,0 +1,179 @@
+"""One promotion whole: the change, the gates, who decided, what was done, what is in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.utils.translation import gettext_lazy
+
+from promotions.choices import PromotionStatus, StepName
+from promotions.models import Approval, AuditEntry, Promotion, StepResult
+from promotions.policy import Act, Refusal, gather, refusals
+from promotions.present.commits import Contents, contents
+from promotions.present.diff import DiffFile, parse_diff
+from promotions.present.links import safe_url
+from promotions.present.marks import Mark, decision_mark, promotion_mark, step_mark
+from promotions.present.promotions import title
+from promotions.steps import plan
+
+_WAITING = (PromotionStatus.REQUESTED, PromotionStatus.APPROVED)
+
+
+@dataclass(frozen=True, slots=True)
+class StepRow:
+    """A step that was, is or will be done. `mark` is None for one that lies ahead."""
+
+    name: str
+    attempt: int
+    mark: Mark | None
+    message: str
+    link: str
+    link_text: str
+    started_at: datetime | None
+    seconds: float | None
+    since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalRow:
+    approval: Approval
+    mark: Mark
+    is_fallen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    at: datetime
+    actor: str
+    action: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class PromotionPage:
+    promotion: Promotion
+    title: str
+    mark: Mark
+    is_open: bool
+    is_waiting: bool
+    from_text: str
+    files: list[DiffFile]
+    previous_files: list[DiffFile]
+    gates: list[Refusal]
+    approvals: tuple[ApprovalRow, ...]
+    required_approvals: int
+    standing: int
+    steps: tuple[StepRow, ...]
+    contents: Contents
+    audit: tuple[AuditRow, ...]
+    merge_request_url: str
+    rollbacks: tuple[Promotion, ...]
+
+
+_ACTIONS = {
+    "promotion.requested": gettext_lazy("requested it"),
+    "promotion.approved": gettext_lazy("let it begin"),
+    "promotion.running": gettext_lazy("began"),
+    "promotion.succeeded": gettext_lazy("saw it succeed"),
+    "promotion.failed": gettext_lazy("saw it fail"),
+    "promotion.errored": gettext_lazy("could not go on"),
+    "promotion.rejected": gettext_lazy("rejected it"),
+    "promotion.aborted": gettext_lazy("aborted it"),
+    "promotion.superseded": gettext_lazy("replaced it by a newer one"),
+    "approval.approved": gettext_lazy("approved the change"),
+    "approval.rejected": gettext_lazy("rejected the change"),
+    "approval.fallen": gettext_lazy("let the approvals fall"),
+}
+_LINK_TEXTS = {
+    StepName.WRITE: gettext_lazy("Commit"),
+    StepName.MERGE: gettext_lazy("Merge request"),
+    StepName.ARRIVE: gettext_lazy("Argo CD"),
+    StepName.VERIFY: gettext_lazy("Run"),
+}
+
+
+def page(key: str) -> PromotionPage | None:
+    """Return everything about the promotion with this id, None when there is none."""
+    promotion = Promotion.objects.for_pages().select_related("stage__image").filter(pk=key).first()
+    if promotion is None:
+        return None
+    stage = promotion.stage
+    return PromotionPage(
+        promotion=promotion,
+        title=title(promotion),
+        mark=promotion_mark(promotion.status),
+        is_open=promotion.is_open,
+        is_waiting=promotion.status in _WAITING,
+        from_text=promotion.from_version.label if promotion.from_version else "",
+        files=parse_diff(promotion.diff),
+        previous_files=_previous(promotion),
+        gates=_gates(promotion),
+        approvals=tuple(_approvals(promotion)),
+        required_approvals=stage.environment.required_approvals,
+        standing=len(promotion.standing_approvals()),
+        steps=tuple(_steps(promotion)),
+        contents=contents(stage.application, promotion.from_version, promotion.version),
+        audit=tuple(_audit(promotion)),
+        merge_request_url=safe_url(promotion.merge_request_url),
+        rollbacks=tuple(promotion.rollbacks.for_pages()),
+    )
+
+
+def _previous(promotion: Promotion) -> list[DiffFile]:
+    """The old difference is news only while people must decide on the new one."""
+    return parse_diff(promotion.previous_diff) if promotion.status in _WAITING else []
+
+
+def _gates(promotion: Promotion) -> list[Refusal]:
+    """What keeps it from running, whoever looks."""
+    if not promotion.is_open:
+        return []
+    return refusals(Act.RUN, gather(promotion.stage, promotion.version, None, promotion=promotion))
+
+
+def _approvals(promotion: Promotion) -> list[ApprovalRow]:
+    return [
+        ApprovalRow(approval, decision_mark(approval.decision), approval.fallen_at is not None)
+        for approval in promotion.approvals.all()
+    ]
+
+
+def _steps(promotion: Promotion) -> list[StepRow]:
+    done = [_step(result) for result in promotion.steps.all()]
+    if not promotion.is_open:
+        return done
+    begun = {result.step for result in promotion.steps.all() if result.attempt == promotion.attempt}
+    # A retry resumes at the step that ended, so what succeeded before is not ahead again.
+    over = {result.step for result in promotion.steps.all() if result.status == "succeeded"}
+    ahead = [name for name in plan(promotion.stage) if name not in begun | over]
+    return done + [StepRow(str(name.label), 1, None, "", "", "", None, None, None) for name in ahead]
+
+
+def _step(result: StepResult) -> StepRow:
+    name = StepName(result.step)
+    finished = result.finished_at
+    return StepRow(
+        str(name.label),
+        result.attempt,
+        step_mark(result.status),
+        result.message,
+        safe_url(result.link),
+        str(_LINK_TEXTS[name]),
+        result.started_at,
+        (finished - result.started_at).total_seconds() if finished else None,
+        None if finished else result.started_at,
+    )
+
+
+def _audit(promotion: Promotion) -> list[AuditRow]:
+    entries = AuditEntry.objects.filter(promotion_id=promotion.pk).order_by("id")
+    return [
+        AuditRow(
+            entry.at,
+            entry.actor_name,
+            str(_ACTIONS.get(entry.action, entry.action)),
+            str(entry.data.get("message") or entry.data.get("comment") or entry.data.get("reason") or ""),
+        )
+        for entry in entries
+    ]

@@ -1,0 +1,58 @@
+"""Every address of the site."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, include, path
+from django.views.i18n import set_language
+
+from promotions.views import (
+    applications,
+    decisions,
+    deliveries,
+    health,
+    matrix,
+    promoting,
+    promotions,
+    runs,
+    session,
+    upstreams,
+)
+
+_one = "promotions/<int:promotion_id>/"
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", matrix.matrix, name="matrix"),
+    path("sign-in/", session.sign_in, name="sign-in"),
+    path("sign-out/", session.sign_out, name="sign-out"),
+    path("applications/<slug:slug>/", applications.application, name="application"),
+    path(
+        "applications/<slug:slug>/<slug:environment>/candidates/", applications.candidates, name="candidates"
+    ),
+    path(
+        "applications/<slug:slug>/<slug:environment>/promote/<int:version_id>/",
+        promoting.promote,
+        name="promote",
+    ),
+    path("promotions/", promotions.promotions, name="promotions"),
+    path(_one, promotions.promotion, name="promotion"),
+    path(f"{_one}actions/", promotions.promotion_actions, name="promotion-actions"),
+    path(f"{_one}approve/", decisions.approve, name="promotion-approve"),
+    path(f"{_one}reject/", decisions.reject, name="promotion-reject"),
+    path(f"{_one}abort/", decisions.abort, name="promotion-abort"),
+    path(f"{_one}retry/", decisions.retry, name="promotion-retry"),
+    path(f"{_one}roll-back/", promoting.roll_back, name="promotion-roll-back"),
+    path("runs/<int:run_id>/", runs.run, name="run"),
+    path("runs/<int:run_id>/logs/<int:log_id>/", runs.run_log, name="run-log"),
+    path("deliveries/", deliveries.deliveries, name="deliveries"),
+    path("deliveries/<int:delivery_id>/", deliveries.delivery, name="delivery"),
+    path("upstreams/", upstreams.upstreams, name="upstreams"),
+    path("language/", set_language, name="set-language"),
+    path("healthz", health.healthz, name="healthz"),
+    path("admin/", admin.site.urls),
+]
+
+if find_spec("promotions.api") is not None:
+    urlpatterns.append(path("api/", include("promotions.api.urls")))

@@ -1,0 +1,122 @@
+"""Asking for a promotion or a roll-back: the page that shows the exact change, and the request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.utils.translation import gettext as _
+
+from promotions import comparisons, operations
+from promotions.forms import PromoteForm
+from promotions.models import Application, ImageVersion, Promotion, Stage
+from promotions.policy import Refused
+from promotions.present.commits import contents
+from promotions.present.diff import parse_diff
+from promotions.present.matrix import stages, state_of
+from promotions.views.permissions import PageRequest, Permission, requires
+from promotions.views.rendering import CONFLICT, page, problem_context
+from promotions.workflow import StaleState
+
+_UNPROCESSABLE = 422
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is about to be asked for."""
+
+    stage: Stage
+    version: ImageVersion
+    rollback_of: Promotion | None = None
+
+    def send(self, by: PageRequest, form: PromoteForm) -> Promotion:
+        reason, seen = form.cleaned_data["reason"], form.cleaned_data["seen_hash"]
+        if self.rollback_of is not None:
+            return operations.roll_back(self.rollback_of, by=by.user, reason=reason, seen_hash=seen)
+        return operations.request_promotion(
+            self.stage, self.version, by=by.user, reason=reason, seen_hash=seen
+        )
+
+
+@requires(Permission.SEE_APPLICATION, "GET", "POST")
+def promote(
+    request: PageRequest, application: Application, environment: str, version_id: int
+) -> HttpResponse:
+    stage = get_object_or_404(stages(), application=application, environment__slug=environment)
+    versions = ImageVersion.objects.select_related("image").filter(image__application=application)
+    return _ask(request, Wish(stage, get_object_or_404(versions, pk=version_id)))
+
+
+@requires(Permission.SEE_APPLICATION, "GET", "POST")
+def roll_back(request: PageRequest, promotion: Promotion) -> HttpResponse:
+    target = operations.rollback_target(promotion)
+    if target is None:
+        return redirect(promotion)
+    stage = get_object_or_404(stages(), pk=promotion.stage_id)
+    version = get_object_or_404(ImageVersion.objects.select_related("image"), pk=target.pk)
+    return _ask(request, Wish(stage, version, promotion))
+
+
+def _ask(request: PageRequest, wish: Wish) -> HttpResponse:
+    if request.method != "POST":
+        return _confirmation(request, wish)
+    form = PromoteForm(request.POST)
+    if not form.is_valid():
+        return _confirmation(request, wish, form, status=_UNPROCESSABLE)
+    try:
+        return redirect(wish.send(request, form))
+    except (Refused, StaleState) as error:
+        return _confirmation(request, wish, form, error=error, status=CONFLICT)
+
+
+def _confirmation(
+    request: PageRequest,
+    wish: Wish,
+    form: PromoteForm | None = None,
+    *,
+    error: Refused | StaleState | None = None,
+    status: int = 200,
+) -> HttpResponse:
+    """Show the change as it is now, with its hash: what is sent next is bound to it."""
+    stage, version = wish.stage, wish.version
+    preview = operations.preview(stage, version, request.user)
+    state = state_of(stage)
+    running = state.running_version if state else None
+    if running is not None:
+        comparisons.want(stage.application, running.commit, version.commit)
+    change = preview.change
+    seen = {"seen_hash": change.hash if change else ""}
+    shown = form or PromoteForm(initial=seen)
+    if form is not None:
+        # What was typed stays; the hash is the one of the difference on this page.
+        shown.data = {**form.data.dict(), **seen}
+    context = {
+        "title": _title(wish),
+        "stage": stage,
+        "version": version,
+        "from_text": running.label if running else "",
+        "files": parse_diff(change.diff) if change else [],
+        "edits": change.edits if change else [],
+        "refusals": preview.refusals,
+        "contents": contents(stage.application, running, version),
+        "form": shown,
+        "back_url": wish.rollback_of.get_absolute_url() if wish.rollback_of else stage.get_absolute_url(),
+        "is_rollback": wish.rollback_of is not None,
+        "action_url": request.path,
+        **(problem_context(error) if isinstance(error, StaleState) else {}),
+    }
+    if isinstance(error, Refused):
+        context["refusals"] = error.refusals
+    return page(request, "confirm_promotion.html", context, status=status)
+
+
+def _title(wish: Wish) -> str:
+    words = {
+        "application": wish.stage.application.name,
+        "version": wish.version.label,
+        "environment": wish.stage.environment.name,
+    }
+    if wish.rollback_of is not None:
+        return _("Roll %(application)s back to %(version)s in %(environment)s?") % words
+    return _("Promote %(application)s to %(version)s in %(environment)s?") % words

@@ -1,0 +1,225 @@
+"""A whole Slipway for one test: sandbox, database, web and worker as real processes on free ports."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx
+import psycopg
+
+ROOT = Path(__file__).resolve().parents[1]
+SPEED = 25.0
+TEMPLATE = "slipway_template"
+_TEMPLATE_LOCK = 7_305_900
+Value = TypeVar("Value")
+
+# Makes the demo's people and catalogue, and a token for each person that the tests know.
+PREPARE = """
+import json, sys, django
+django.setup()
+from django.contrib.auth.models import User
+from promotions import demo
+from promotions.models import ApiToken
+people = demo.prepare(json.loads(sys.argv[1]), sys.argv[2])
+for name, _role, _password in people:
+    user = User.objects.get(username=name)
+    ApiToken.objects.create(user=user, name="tests", digest=ApiToken.digest_of("token-of-" + name))
+print(json.dumps({name: password for name, _role, password in people}))
+"""
+
+
+class NotInTime(AssertionError):
+    """What was waited for did not come; the message holds what was seen last."""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(
+    look: Callable[[], Value], until: Callable[[Value], bool], *, seconds: float = 30, what: str = ""
+) -> Value:
+    """Look again and again until the condition holds; bounded, and loud about what was seen last."""
+    deadline = time.monotonic() + seconds
+    while True:
+        seen = look()
+        if until(seen):
+            return seen
+        if time.monotonic() > deadline:
+            raise NotInTime(f"{what or 'it'} did not happen within {seconds:g} s; seen last: {seen!r}")
+        time.sleep(0.05)
+
+
+def _server_url() -> str:
+    return os.environ["DATABASE_URL"]
+
+
+def _with_database(url: str, name: str) -> str:
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+
+
+def _maintenance() -> psycopg.Connection[tuple[Any, ...]]:
+    return psycopg.connect(_with_database(_server_url(), "postgres"), autocommit=True)
+
+
+def make_database(name: str) -> str:
+    """Return the address of a fresh, migrated database, copied from one that is migrated once a run."""
+    with _maintenance() as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", [_TEMPLATE_LOCK])
+        if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [TEMPLATE]).fetchone():
+            connection.execute(f"CREATE DATABASE {TEMPLATE}_draft")
+            environ = {**os.environ, "DATABASE_URL": _with_database(_server_url(), f"{TEMPLATE}_draft")}
+            subprocess.run([sys.executable, "manage.py", "migrate", "-v0"], cwd=ROOT, env=environ, check=True)
+            connection.execute(f"ALTER DATABASE {TEMPLATE}_draft RENAME TO {TEMPLATE}")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    return _with_database(_server_url(), name)
+
+
+def drop_database(name: str) -> None:
+    with _maintenance() as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+class System:
+    """The running processes, and what a test says to them. Made by `running_system`."""
+
+    def __init__(self, folder: Path, database_url: str, *, speed: float) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.base = f"http://127.0.0.1:{self.port}"
+        self.speed = speed
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.urls: dict[str, str] = {}
+        self.passwords: dict[str, str] = {}
+        self.environ = {
+            **os.environ,
+            "DATABASE_URL": database_url,
+            "BASE_URL": self.base,
+            "SLIPWAY_DATA_DIR": str(folder / "slipway"),
+            "PYTHONPATH": str(ROOT),
+            "DJANGO_SETTINGS_MODULE": "promotions.settings",
+            "DATABASE_POOL": "true",
+        }
+
+    def start(self) -> None:
+        ready = self.folder / "ready.json"
+        self.run(
+            "sandbox",
+            *("-m", "integrations.sandbox", "--scenario", "a", "--speed", str(self.speed)),
+            *("--data-dir", str(self.folder / "sandbox"), "--ready-file", str(ready)),
+            *("--hook-base", self.base),
+        )
+        self.run("web", "-m", "uvicorn", "promotions.asgi:application", "--port", str(self.port))
+        wait_for(ready.exists, bool, what="the sandbox's start")
+        self.urls = json.loads(ready.read_text())
+        self.prepare()
+        self.start_worker()
+        wait_for(self._health, lambda status: status == 200, what="the web process's health")
+
+    def prepare(self) -> None:
+        from promotions import demo
+
+        self.environ |= demo.environment()
+        command = [sys.executable, "-c", PREPARE, json.dumps(self.urls), self.base]
+        done = subprocess.run(command, cwd=ROOT, env=self.environ, check=True, stdout=subprocess.PIPE)
+        self.passwords = json.loads(done.stdout.splitlines()[-1])
+
+    def _health(self) -> int:
+        try:
+            return httpx.get(f"{self.base}/healthz", trust_env=False).status_code
+        except httpx.TransportError:
+            return 0
+
+    def run(self, name: str, *arguments: str) -> None:
+        log = (self.folder / f"{name}.log").open("ab")
+        self.processes[name] = subprocess.Popen(
+            [sys.executable, *arguments], cwd=ROOT, env=self.environ, stdout=log, stderr=log
+        )
+
+    def start_worker(self) -> None:
+        self.run("worker", "manage.py", "worker")
+
+    def kill(self, name: str) -> None:
+        """End a process as the kernel does when memory runs out: at once, whatever it was doing."""
+        process = self.processes.pop(name)
+        process.send_signal(signal.SIGKILL)
+        process.wait(timeout=10)
+
+    def stop(self) -> None:
+        for process in self.processes.values():
+            process.terminate()
+        for process in self.processes.values():
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(timeout=10)
+        self.processes.clear()
+
+    def api(self, person: str) -> httpx.Client:
+        """Return a client of the API that speaks as a person."""
+        headers = {"Authorization": f"Bearer token-of-{person}"}
+        return httpx.Client(base_url=f"{self.base}/api/", headers=headers, timeout=20, trust_env=False)
+
+    def get(self, path: str, person: str = "dana") -> Any:
+        with self.api(person) as client:
+            return client.get(path).raise_for_status().json()
+
+    def post(self, path: str, person: str, **body: Any) -> httpx.Response:
+        with self.api(person) as client:
+            return client.post(path, json=body)
+
+    def play(self, action: str, **parameters: Any) -> Any:
+        """Do in the sandbox what another person or system would do."""
+        url = f"{self.urls['control']}/api/play/{action}"
+        return httpx.post(url, json=parameters, timeout=30, trust_env=False).raise_for_status().json()
+
+    def faults(self, **faults: Any) -> None:
+        url = f"{self.urls['control']}/api/faults"
+        httpx.put(url, json=faults, timeout=30, trust_env=False).raise_for_status()
+
+    def repository(self, project: str) -> Path:
+        """Return the bare repository of a project in the sandbox."""
+        found = list((self.folder / "sandbox").rglob(f"{project}.git"))
+        assert len(found) == 1, found
+        return found[0]
+
+    def git(self, project: str, *arguments: str) -> str:
+        command = ["git", "-C", str(self.repository(project)), *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    def logs(self) -> str:
+        """Return the ends of all logs, for the message of a failed test."""
+        parts = []
+        for log in sorted(self.folder.glob("*.log")):
+            parts.append(f"--- {log.name}\n{log.read_text(errors='replace')[-6000:]}")
+        return "\n".join(parts)
+
+
+@contextmanager
+def running_system(folder: Path, *, speed: float = SPEED) -> Iterator[System]:
+    """Run a whole Slipway with scenario A; everything it starts is stopped at the end."""
+    name = f"slipway_{os.getpid()}_{time.monotonic_ns()}"
+    system = System(folder, make_database(name), speed=speed)
+    try:
+        system.start()
+        yield system
+    except BaseException:
+        print(system.logs())
+        raise
+    finally:
+        system.stop()
+        drop_database(name)
