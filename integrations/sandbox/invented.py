@@ -12,6 +12,10 @@ GITLAB_SIGNING_TOKEN = "whsec_c2FuZGJveC1zaWduaW5nLWtleS0wMTIzNDU2Nzg5YWI="
 KUBERNETES_TOKEN = "sandbox-kubernetes-token"
 # Argo CD treats a bearer value that is not JWT-shaped as absent (reference argocd-api.md section 1).
 ARGOCD_TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJzbGlwd2F5OmFwaUtleSJ9.c2FuZGJveA"
+# May read Applications and nothing else: a sync answers 403.
+ARGOCD_READER_TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJwcm9qOmRlZmF1bHQ6cmVhZGVyIn0.c2FuZGJveA"
+ARGOCD_USER = "admin"
+ARGOCD_PASSWORD = "sandbox-argocd-password"
 HARBOR_USER = "robot$slipway"
 HARBOR_PASSWORD = "sandbox-harbor-password"
 HARBOR_HOOK_AUTH = "Bearer sandbox-harbor-hook"

@@ -50,6 +50,16 @@ class Deliverer(Protocol):
     def verdict(self, application: str) -> tuple[str, str]:
         """Return (sync status, health status), for a task that waits as `argocd app wait` does."""
 
+    def apply(self, application: dict[str, Any]) -> None:
+        """Create an Application or bring an existing one to the manifest's spec and labels."""
+
+
+class Orchestrator(Protocol):
+    """What the scenarios may ask of the simulated cluster."""
+
+    def apply(self, manifest: dict[str, Any]) -> None:
+        """Create or change an object, as `kubectl apply` does."""
+
 
 class World:
     """One run of the sandbox.
@@ -63,6 +73,7 @@ class World:
     git: GitHost
     images: ImageStore
     argocd: Deliverer
+    cluster: Orchestrator
 
     def __init__(self, data_dir: Path, *, speed: float = 1.0, seed: int | None = None) -> None:
         self.data_dir = data_dir
