@@ -27,6 +27,7 @@ def index(state_now: Json, version: str, notes: dict[str, str]) -> str:
     """Return the whole page."""
     groups = "".join(_group(title, about, plays, version) for title, about, plays in GROUPS)
     slipway = state_now["hook_base"]
+    kind = "refused" if notes["refused"] else "done"
     link = (
         f'<a href="{text(slipway)}">Open Slipway</a>' if slipway else "<span>Slipway is not connected</span>"
     )
@@ -42,10 +43,11 @@ def index(state_now: Json, version: str, notes: dict[str, str]) -> str:
 <body>
 <header>
 <div><h1>Slipway sandbox</h1>
-<p>You play everybody else: the developers, the cluster, the network. Slipway reacts on its own page.</p></div>
+<p>You play everybody else: the developers, the cluster, the network.
+Slipway reacts on its own page.</p></div>
 <nav>{link}</nav>
 </header>
-<p id="note" role="status" class="{"refused" if notes["refused"] else "done"}">{text(notes["refused"] or notes["done"])}</p>
+<p id="note" role="status" class="{kind}">{text(notes["refused"] or notes["done"])}</p>
 <main>
 <section class="plays" aria-label="Plays">{groups}</section>
 <section id="state" class="state" aria-label="State">{state(state_now)}</section>
@@ -62,7 +64,7 @@ def _group(title: str, about: str, plays: Iterable[Play], version: str) -> str:
 
 def _form(play: Play, version: str) -> str:
     inputs = "".join(
-        f'<label>{text(field.label)} <input name="{field.name}" type="{field.kind}" min="0" '
+        f'<label>{text(field.label)} <input name="{field.name}" type="{field.kind}" '
         f'value="{text(version if field.name == "version" else field.default)}"></label>'
         for field in play.fields
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from typing import Any
 
 import gitlab
 import httpx
@@ -163,7 +164,8 @@ def test_python_gitlab_works_unchanged(python_gitlab: gitlab.Gitlab) -> None:
         {"branch": "dev", "commit_message": "From the library", "actions": actions}
     )
     assert project.commits.list(ref_name="main..dev", get_all=True)[0].id == commit.id
-    assert project.repository_compare("main", "dev")["commits"][0]["id"] == commit.id
+    compared: Any = project.repository_compare("main", "dev")
+    assert compared["commits"][0]["id"] == commit.id
     assert project.branches.get("dev").commit["id"] == commit.id
     assert len(project.repository_tree(recursive=True, iterator=False, get_all=True)) > 8
     assert [tag.name for tag in python_gitlab.projects.get(SOURCE).tags.list(get_all=True)] == ["v1.0.0"]

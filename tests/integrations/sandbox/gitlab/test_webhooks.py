@@ -124,6 +124,16 @@ def test_a_merge_request_tells_each_of_its_changes(api: Api, receiver: Receiver)
     assert bodies["merge"]["object_attributes"]["merge_commit_sha"] == api.tip("main")
 
 
+def first_event(receiver: Receiver, kind: str) -> dict[str, Any]:
+    """Wait for an event of a kind."""
+    return dict(until(lambda: receiver.events(kind))[0])
+
+
+def arrived(receiver: Receiver, count: int) -> None:
+    """Wait for so many deliveries."""
+    until(lambda: len(receiver.requests) == count)
+
+
 def actions(receiver: Receiver) -> list[str]:
     """Return the merge request actions that arrived."""
     return [body["object_attributes"]["action"] for body in receiver.events("merge_request")]
@@ -143,7 +153,7 @@ def test_deployments_releases_and_pipelines_are_told(api: Api, receiver: Receive
         ("release", "webhook-release"),
         ("pipeline", "webhook-pipeline-success"),
     ):
-        body = until(lambda kind=kind: receiver.events(kind))[0]
+        body = first_event(receiver, kind)
         missing = shape(fixture(name), body)
         assert [line for line in missing if "source_pipeline" not in line and "runner" not in line] == []
     assert receiver.events("deployment")[0]["deployable_url"] is None
@@ -181,7 +191,7 @@ def test_a_failing_hook_is_switched_off_after_the_fourth_time(api: Api, receiver
     receiver.status = 500
     for number in range(4):
         api.commit("dev", PROD, f"a: {number}\n")
-        until(lambda number=number: len(receiver.requests) == number + 1)
+        arrived(receiver, number + 1)
     url = f"/hooks/{hook_id(api)}"
     until(lambda: api.get(url).json()["alert_status"] == "temporarily_disabled")
     assert api.get(url).json()["disabled_until"] is not None
