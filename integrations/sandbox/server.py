@@ -74,6 +74,8 @@ class Sandbox:
         for name, module, attribute in VENDORS:
             if name in sockets:
                 self.vendors[name] = getattr(importlib.import_module(module), attribute)(self.world)
+        if "control" in self.vendors:
+            self.vendors["control"].peers = self.vendors
         await self._seed()
         for vendor in self.vendors.values():
             await _settle(vendor.start())
