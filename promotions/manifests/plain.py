@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from promotions.manifests.images import basename
@@ -23,9 +24,8 @@ def resources_of_files(workspace: Workspace, files: Iterable[str], image: str) -
 
 
 def mentions(workspace: Workspace, path: str, image: str) -> bool:
-    """Whether a YAML or JSON file contains the image's name."""
+    """Whether a YAML or JSON file contains the image's name as a word of its own."""
     if not path.endswith(YAML_SUFFIXES):
         return False
-    data = workspace.read(path)
-    name = basename(image)
-    return name.encode() in data or name.replace("/", "\\/").encode() in data
+    name = re.escape(basename(image).encode())
+    return re.search(rb"(?<![\w.-])" + name + rb"(?![\w-])", workspace.read(path)) is not None
