@@ -119,10 +119,10 @@ class Sandbox:
         """Stop listening, end open streams, write the state."""
         for server in self._servers:
             server.should_exit = True
-        await asyncio.gather(*self._serving, return_exceptions=True)
         for vendor in self.vendors.values():
             if hasattr(vendor, "close"):
                 await _settle(vendor.close())
+        await asyncio.gather(*self._serving, return_exceptions=True)
         await self.world.close()
 
 
