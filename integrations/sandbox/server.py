@@ -146,7 +146,9 @@ async def _settle(result: object) -> None:
 
 def _bound(port: int) -> socket.socket:
     """Bind a loopback port; a remembered one that somebody else took is replaced."""
-    listener = socket.socket()
+    # asyncio switches Nagle's algorithm off only for sockets that name their protocol; with it every
+    # answer would wait 40 ms for the client's delayed acknowledgement.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(("127.0.0.1", port))
