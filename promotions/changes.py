@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from django.utils.translation import gettext as _
-from integrations.gitlab import GitLabClient
 
 from integrations.errors import IntegrationError, NotFound
+from integrations.gitlab import GitLabClient
 from promotions import vendors
 from promotions.choices import EditStyle
 from promotions.manifests import (
@@ -18,7 +18,10 @@ from promotions.manifests import (
     Reference,
     Style,
     Target,
+    choose,
     compute_change,
+    current_version,
+    disagreement,
     find_references,
 )
 from promotions.models import ImageVersion, Stage
@@ -47,8 +50,7 @@ class GitLabTree:
 
     def _modes(self) -> dict[str, str]:
         if self._listing is None:
-            folder = self.root.strip("/")
-            entries = self.client.tree(self.project, self.commit, folder) if not _is_file(folder) else []
+            entries = self.client.tree(self.project, self.commit)
             self._listing = {entry.path: entry.mode for entry in entries if entry.type == "blob"}
         return self._listing
 
@@ -78,27 +80,18 @@ class Desired:
 
     @property
     def tag(self) -> str:
-        return next((reference.tag for reference in self.references if reference.tag), "")
+        return current_version(self.references).tag or ""
 
     @property
     def digest(self) -> str:
-        return next((reference.digest for reference in self.references if reference.digest), "")
+        return current_version(self.references).digest or ""
 
     @property
     def problem(self) -> str:
         """Return what is wrong with these places taken together, or ""."""
         if not self.references:
             return _("No place in the manifests names this image.")
-        tags = {reference.tag for reference in self.references if reference.tag}
-        digests = {reference.digest for reference in self.references if reference.digest}
-        if len(tags) > 1 or len(digests) > 1:
-            places = ", ".join(f"{r.file}:{r.line} {r.value}" for r in self.references)
-            return _("The places in the manifests disagree: %(places)s.") % {"places": places}
-        return ""
-
-
-def _is_file(path: str) -> bool:
-    return path.endswith((".yaml", ".yml", ".json"))
+        return disagreement(self.references)
 
 
 def _tree(stage: Stage, commit: str) -> GitLabTree:
@@ -114,16 +107,13 @@ def tip(stage: Stage) -> str:
 
 def read_desired(stage: Stage, commit: str) -> Desired:
     """Return what the manifests ask for at a commit; raises ManifestError and IntegrationError."""
-    tree = _tree(stage, commit)
-    found = find_references(tree, stage.image.repository, root=stage.manifest_path)
-    return Desired(commit, tuple(_chosen(stage, found)))
+    return Desired(commit, tuple(_references(stage, _tree(stage, commit))))
 
 
-def _chosen(stage: Stage, found: Iterable[Reference]) -> list[Reference]:
-    if not stage.places:
-        return list(found)
-    wanted = {(place["file"], place["key"]) for place in stage.places}
-    return [reference for reference in found if (reference.file, reference.key_path) in wanted]
+def _references(stage: Stage, tree: GitLabTree) -> list[Reference]:
+    named = [place for place in stage.places if place != "*"]
+    found = find_references(tree, stage.image.repository, root=stage.manifest_path, extra_paths=named)
+    return choose(found, stage.places) if stage.places else found
 
 
 def compute(stage: Stage, version: ImageVersion, *, commit: str) -> Change:
@@ -132,36 +122,22 @@ def compute(stage: Stage, version: ImageVersion, *, commit: str) -> Change:
     Raises NoChange, with the sentence to show, when it can't be computed for sure; IntegrationError when
     GitLab does not answer.
     """
+    tree = _tree(stage, commit)
     try:
-        references = _places_to_edit(stage, read_desired(stage, commit))
-        return compute_change(
-            _tree(stage, commit), references, stage.image.repository, _target(stage, version)
-        )
+        references = choose(_references(stage, tree), stage.places)
+        if not references:
+            raise NoChange(_nowhere(stage))
+        return compute_change(tree, references, stage.image.repository, _target(stage, version))
     except ManifestError as error:
         raise NoChange(str(error)) from error
-    except NotFound as error:
-        raise NoChange(str(error)) from error
 
 
-def _places_to_edit(stage: Stage, desired: Desired) -> list[Reference]:
-    if not desired.references:
-        raise NoChange(
-            _("No place below %(path)s in %(project)s names %(image)s.")
-            % {
-                "path": stage.manifest_path or "/",
-                "project": stage.manifest_project,
-                "image": stage.image.repository,
-            }
-        )
-    # A tag and a digest of one entry are one place; anything else is for people to choose, never a guess.
-    entries = {(r.file, r.document, r.key_path.rpartition(".")[0]) for r in desired.references}
-    if len(entries) > 1 and not stage.places:
-        places = "; ".join(f"{r.file} {r.key_path} (line {r.line})" for r in desired.references)
-        raise NoChange(
-            _("%(count)d places decide which %(image)s runs: choose in the catalogue. %(places)s.")
-            % {"count": len(entries), "image": stage.image, "places": places}
-        )
-    return list(desired.references)
+def _nowhere(stage: Stage) -> str:
+    return _("No place below %(path)s in %(project)s names %(image)s.") % {
+        "path": stage.manifest_path or "/",
+        "project": stage.manifest_project,
+        "image": stage.image.repository,
+    }
 
 
 def _target(stage: Stage, version: ImageVersion) -> Target:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection, connections
 from django.db.migrations.executor import MigrationExecutor
 
 
@@ -12,10 +12,28 @@ def pending_migrations() -> int:
     return len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
 
 
-def problems() -> list[str]:
-    """What keeps Slipway from serving, without any detail an outsider could use; empty when all is well."""
-    try:
-        pending = pending_migrations()
-    except DatabaseError:
-        return ["the database does not answer"]
-    return [f"{pending} migrations are not applied"] if pending else []
+class Health:
+    """What keeps this process from serving.
+
+    Migrations that were applied once stay applied, and finding that out loads all of them: after the
+    first good answer only the database is asked, so probes stay cheap.
+    """
+
+    def __init__(self) -> None:
+        self.migrated = False
+
+    def problems(self) -> list[str]:
+        """Sentences without any detail an outsider could use; empty when all is well."""
+        try:
+            if self.migrated:
+                with connection.cursor() as cursor:
+                    cursor.execute("SELECT 1")
+                return []
+            pending = pending_migrations()
+        except DatabaseError:
+            return ["the database does not answer"]
+        self.migrated = pending == 0
+        return [] if self.migrated else [f"{pending} migrations are not applied"]
+
+
+problems = Health().problems

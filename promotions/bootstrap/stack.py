@@ -57,8 +57,15 @@ def claim(data_dir: Path) -> None:
     (data_dir / MARKER).touch()
 
 
+def external_database() -> bool:
+    """Whether somebody else's server is used, which is never started, stopped or emptied by us."""
+    return bool(os.environ.get("DATABASE_URL") or os.environ.get("DATABASE_URL_FILE"))
+
+
 def reset(data_dir: Path) -> None:
     """Remove what earlier runs left; the caller holds the lock. The key stays: settings are read already."""
+    if external_database():
+        raise CannotStart("--reset does not empty the database that DATABASE_URL names; do that there.")
     for entry in data_dir.iterdir():
         if entry.name in {"lock", MARKER, SECRET_KEY}:
             continue
@@ -101,8 +108,7 @@ class Stack:
         self.say = say
         self.log_to_files = log_to_files
         self.supervisor = Supervisor(say, every_time=self.tend_postgres)
-        # Somebody else's server wins, and is never started or stopped by us.
-        self.postgres = None if os.environ.get("DATABASE_URL") else EmbeddedPostgres(data_dir)
+        self.postgres = None if external_database() else EmbeddedPostgres(data_dir)
 
     @contextlib.contextmanager
     def running(self, *, note: str, before: Callable[[], None] = lambda: None) -> Iterator[Stack]:

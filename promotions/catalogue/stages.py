@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from promotions.catalogue.problems import suggestion
-from promotions.catalogue.reading import Keys, line_of
+from promotions.catalogue.reading import Keys
 from promotions.catalogue.rows import Row
 from promotions.choices import EditStyle, Vendor, WriteMode
 
@@ -82,14 +82,12 @@ def _path(keys: Keys, key: str, *, longest: int = 255) -> str:
     return value.strip("/")
 
 
-def _places(keys: Keys) -> list[dict[str, str]]:
-    found = []
-    for node, path in keys.items("places"):
-        place = Keys(node, path, keys.problems, line=line_of(node))
-        found.append({"file": _path(place, "file"), "key": place.text("key", required=True)})
-        if "file" not in place:
-            place.missing("file")
-        place.finish()
+def _places(keys: Keys) -> list[str]:
+    """The chosen places, as the refusal of an ambiguous change spells them: file:key, or * for all."""
+    found = [text for text, _line in keys.texts("places")]
+    for text in found:
+        if text != "*" and ":" not in text:
+            keys.wrong("places", 'takes places as "file:key", the way the preview spells them, or "*".')
     return found
 
 

@@ -18,7 +18,7 @@ from promotions.manifests.nodes import Scalar
 from promotions.manifests.places import image_in
 from promotions.manifests.scalars import needs_quotes
 from promotions.manifests.tree import Tree
-from promotions.manifests.values import check_target, wanted_value
+from promotions.manifests.wanted import check_target, wanted_value
 from promotions.manifests.workspace import Workspace
 
 

@@ -27,7 +27,7 @@ from promotions.manifests.nodes import (
 )
 from promotions.manifests.patches import PatchSource, apply_patch
 from promotions.manifests.places import Place, parts_of
-from promotions.manifests.resources import Resource, Slot, resources_in
+from promotions.manifests.resources import Address, Resource, Slot, resources_in
 from promotions.manifests.tree import inside
 from promotions.manifests.workspace import Workspace
 
@@ -46,6 +46,8 @@ class Build:
     workspace: Workspace
     image: str
     open: list[str] = field(default_factory=list)
+    resources: list[Resource] = field(default_factory=list)
+    charts: list[tuple[str, Address]] = field(default_factory=list)
 
 
 def kustomization_in(workspace: Workspace, folder: str) -> str | None:
@@ -54,11 +56,21 @@ def kustomization_in(workspace: Workspace, folder: str) -> str | None:
     return next((path for path in names if workspace.exists(path)), None)
 
 
-def slots_of(workspace: Workspace, folder: str, image: str) -> list[Slot]:
-    """The image slots of the overlay in `folder` after its whole build; stand-ins for remote bases last."""
-    resources = build(Build(workspace, image), folder, [])
-    real = [slot for each in resources if each.kind != VIRTUAL for slot in each.slots]
-    return real + [slot for each in resources if each.kind == VIRTUAL for slot in each.slots]
+def named_folders(workspace: Workspace, folder: str) -> Iterator[str]:
+    """The folders in the tree that a kustomization builds upon: its bases and components."""
+    path = kustomization_in(workspace, folder)
+    parsed = workspace.parsed(path) if path else None
+    root = parsed.documents[0].root if parsed and parsed.documents else None
+    for name, line in _entries(root, "resources", "bases", "components"):
+        if not any(mark in name for mark in _REMOTE):
+            yield inside(name, folder, file=path or folder, line=line)
+
+
+def build_overlay(workspace: Workspace, folder: str, image: str) -> Build:
+    """The whole build of the overlay in `folder`: `resources` and the `helmCharts:` it inflates."""
+    state = Build(workspace, image)
+    state.resources = build(state, folder, [])
+    return state
 
 
 def build(state: Build, folder: str, resources: list[Resource]) -> list[Resource]:
@@ -76,6 +88,7 @@ def build(state: Build, folder: str, resources: list[Resource]) -> list[Resource
     own = resources if _is_component(root) else []
     for name, line in _entries(root, "resources", "bases"):
         _add_resource(state, folder, own, name, path, line)
+    _note_charts(state, folder, parsed, root)
     for name, line in _entries(root, "components"):
         own = build(state, inside(name, folder, file=path, line=line), own)
     _apply_patches(state, folder, parsed, own, root)
@@ -111,6 +124,14 @@ def _add_resource(
         resources.extend(build(state, target, []))
     else:
         raise NotFound(path, line, f"names the resource {name!r}, which does not exist")
+
+
+def _note_charts(state: Build, folder: str, parsed: Parsed, root: Node | None) -> None:
+    items = items_of(child(root, "helmCharts"))
+    for step, item in zip(item_steps(items), items, strict=True):
+        mapping = mapping_of(item)
+        if mapping is not None:
+            state.charts.append((folder, Address(parsed, 0, ("helmCharts", step), mapping)))
 
 
 def _worth_parsing(state: Build, path: str) -> bool:

@@ -21,11 +21,12 @@ class Place:
     scalar: Scalar
     kind: Kind
     part: Part
+    together: str = ""
 
     @property
     def group(self) -> str:
-        """Places in one mapping make one image reference together."""
-        return f"{self.parsed.file}#{self.document}:{render(self.path[:-1])}"
+        """Places in one mapping make one image reference together, unless `together` says it."""
+        return self.together or f"{self.parsed.file}#{self.document}:{render(self.path[:-1])}"
 
 
 def image_in(text: str) -> ImageText:

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from promotions.manifests.images import basename
-from promotions.manifests.resources import Slot, resources_in
+from promotions.manifests.resources import Resource, resources_in
 from promotions.manifests.workspace import YAML_SUFFIXES, Workspace
 
 
-def slots_of_files(workspace: Workspace, files: Iterable[str], image: str) -> list[Slot]:
-    """The image slots of those files that mention the image at all.
+def resources_of_files(workspace: Workspace, files: Iterable[str], image: str) -> list[Resource]:
+    """The resources of those files that mention the image at all.
 
     A file without the image's name cannot decide it, so templates and broken files elsewhere in a
     folder do no harm; one with the name must parse, else Unparsable says where it does not.
     """
-    slots: list[Slot] = []
+    resources: list[Resource] = []
     for path in files:
         if mentions(workspace, path, image):
-            resources = resources_in(workspace.parsed(path))
-            slots += [slot for resource in resources for slot in resource.slots]
-    return slots
+            resources += resources_in(workspace.parsed(path))
+    return resources
 
 
 def mentions(workspace: Workspace, path: str, image: str) -> bool:
-    """Whether a YAML or JSON file contains the image's name."""
+    """Whether a YAML or JSON file contains the image's name as a word of its own."""
     if not path.endswith(YAML_SUFFIXES):
         return False
-    data = workspace.read(path)
-    name = basename(image)
-    return name.encode() in data or name.replace("/", "\\/").encode() in data
+    name = re.escape(basename(image).encode())
+    return re.search(rb"(?<![\w.-])" + name + rb"(?![\w-])", workspace.read(path)) is not None

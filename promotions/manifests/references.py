@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from promotions.manifests.errors import Ambiguous, NotFound
+from promotions.manifests.errors import Ambiguous, ManifestError, NotFound
 from promotions.manifests.images import same_repository
-from promotions.manifests.kustomize import kustomization_in, slots_of
 from promotions.manifests.model import Reference
+from promotions.manifests.named import named_slots
 from promotions.manifests.places import reference
-from promotions.manifests.plain import slots_of_files
 from promotions.manifests.resources import Slot
+from promotions.manifests.roots import files_under, slots_under
 from promotions.manifests.tree import Tree, inside
 from promotions.manifests.workspace import Workspace
 
@@ -19,33 +19,36 @@ from promotions.manifests.workspace import Workspace
 def find_references(
     tree: Tree, image: str, *, root: str = "", extra_paths: Sequence[str] = ()
 ) -> list[Reference]:
-    """Every place that decides which version of `image` runs, starting at the folder or file `root`."""
+    """Every place that decides which version of `image` runs, starting at the folder or file `root`.
+
+    `root` is an overlay, a chart, a values file, an Application, a manifest, or a folder of any of
+    these. Places that a later one overrides for this root are left out. `extra_paths` name further
+    places: `FILE:KEY.PATH` (a `Reference.place`), or `KEY.PATH` to look for in every file under the root.
+    An empty list means that nothing under the root names the image. Raises ManifestError for files that
+    matter and cannot be read; named places that exist are an answer even then.
+    """
     workspace = Workspace(tree)
     start = inside(root)
-    slots = list(_slots(workspace, start, image))
-    return _unique(_references(slots, image))
+    extra = list(named_slots(workspace, files_under(workspace, start), extra_paths, image))
+    try:
+        found = _references(slots_under(workspace, start, image), image)
+    except ManifestError:
+        if not extra:
+            raise
+        found = []
+    named = _references(extra, image)
+    places = {each.place for each in found}
+    return found + [each for each in named if each.place not in places]
 
 
-def _slots(workspace: Workspace, root: str, image: str) -> Iterator[Slot]:
-    if workspace.exists(root):
-        yield from slots_of_files(workspace, [root], image)
-    elif kustomization_in(workspace, root):
-        yield from slots_of(workspace, root, image)
-    elif workspace.is_folder(root):
-        yield from slots_of_files(workspace, workspace.files_in(root), image)
-    else:
-        raise NotFound(root or "/", None, "does not exist in the manifest repository")
-
-
-def _references(slots: Iterable[Slot], image: str) -> Iterator[Reference]:
-    for slot in slots:
-        if same_repository(slot.repository, image):
-            for place in slot.places:
-                yield reference(place, slot.repository)
-
-
-def _unique(references: Iterable[Reference]) -> list[Reference]:
-    return list({each.place: each for each in references}.values())
+def _references(slots: Iterable[Slot], image: str) -> list[Reference]:
+    found = (
+        reference(place, slot.repository)
+        for slot in slots
+        if same_repository(slot.repository, image)
+        for place in slot.places
+    )
+    return list({each.place: each for each in found}.values())
 
 
 class CurrentVersion(NamedTuple):

@@ -41,6 +41,16 @@ class Slot:
     in_containers: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a mapping stands: the file, the document in it, the steps to it."""
+
+    parsed: Parsed
+    number: int
+    path: Path
+    node: MappingNode
+
+
 @dataclass(slots=True)
 class Resource:
     """A resource; `names` and `namespaces` hold what it was called before prefixes were added too."""
@@ -52,7 +62,7 @@ class Resource:
     labels: dict[str, str]
     annotations: dict[str, str]
     slots: list[Slot] = field(default_factory=list)
-    node: Node | None = None
+    at: Address | None = None
 
 
 def resources_in(parsed: Parsed, kind: Kind = Kind.PLAIN) -> list[Resource]:
@@ -90,7 +100,7 @@ def resource_at(parsed: Parsed, number: int, mapping: MappingNode, prefix: Path,
         labels=_texts(child(meta, "labels")),
         annotations=_texts(child(meta, "annotations")),
         slots=list(slots_in(parsed, number, mapping, prefix, kind)),
-        node=mapping,
+        at=Address(parsed, number, prefix, mapping),
     )
 
 

@@ -128,7 +128,7 @@ class Stage(models.Model):
     manifest_branch = models.CharField(max_length=255)
     manifest_path = models.CharField(max_length=500, blank=True)
     places = models.JSONField(
-        default=list, blank=True, help_text='Where several places match: the chosen ones, [{"file", "key"}]'
+        default=list, blank=True, help_text='Where several places match: the chosen ones, "file:key"'
     )
     edit_style = models.CharField(max_length=20, choices=EditStyle, default=EditStyle.TAG)
     write_mode = models.CharField(max_length=20, choices=WriteMode, default=WriteMode.DIRECT)

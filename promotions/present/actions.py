@@ -35,6 +35,9 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
+    """`prefix` makes the ids of its parts unique on the page."""
+
+    prefix: str
     version: ImageVersion
     action: Action
     contents: Contents
@@ -127,7 +130,12 @@ def of_stage(stage: Stage, user: User) -> Candidates:
     running = state.running_version if state else None
     versions = _newer(stage, running) if stage.promotable else []
     rows = [
-        Candidate(version, _promote(stage, version, user), contents(stage.application, running, version))
+        Candidate(
+            f"-{stage.pk}-{version.pk}-",
+            version,
+            _promote(stage, version, user),
+            contents(stage.application, running, version),
+        )
         for version in versions
     ]
     return Candidates(

@@ -24,6 +24,10 @@ class Mark:
     icon: str
     word: str
 
+    @property
+    def tone_class(self) -> str:
+        return f"mark-{self.tone}"
+
 
 _PROMOTION = {
     PromotionStatus.REQUESTED: ("wait", "clock"),

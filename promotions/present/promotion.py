@@ -68,6 +68,7 @@ class PromotionPage:
     contents: Contents
     audit: tuple[AuditRow, ...]
     merge_request_url: str
+    rollback_of: Promotion | None
     rollbacks: tuple[Promotion, ...]
 
 
@@ -95,7 +96,9 @@ _LINK_TEXTS = {
 
 def page(key: str) -> PromotionPage | None:
     """Return everything about the promotion with this id, None when there is none."""
-    promotion = Promotion.objects.for_pages().select_related("stage__image").filter(pk=key).first()
+    promotion = (
+        Promotion.objects.for_pages().select_related("stage__image", "rollback_of").filter(pk=key).first()
+    )
     if promotion is None:
         return None
     stage = promotion.stage
@@ -116,6 +119,7 @@ def page(key: str) -> PromotionPage | None:
         contents=contents(stage.application, promotion.from_version, promotion.version),
         audit=tuple(_audit(promotion)),
         merge_request_url=safe_url(promotion.merge_request_url),
+        rollback_of=promotion.rollback_of,
         rollbacks=tuple(promotion.rollbacks.for_pages()),
     )
 

@@ -74,10 +74,12 @@ def checkout(tmp_path: Path) -> Checkout:
 
 
 def path_with_uv() -> str:
-    uv = shutil.which("uv")
+    """A search path with uv: the machine's own, or the one that the bootstrap put beside our Python."""
+    path = f"{os.environ['PATH']}:{Path(sys.prefix) / 'bin'}"
+    uv = shutil.which("uv", path=path)
     if uv is None:
-        pytest.skip("uv is not on PATH")
-    return f"{Path(uv).parent}:{os.environ['PATH']}"
+        pytest.skip("there is no uv for this platform")
+    return f"{path}:{Path(uv).parent}"
 
 
 def test_without_uv_pip_installs_and_the_next_start_installs_nothing(checkout: Checkout) -> None:

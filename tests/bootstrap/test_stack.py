@@ -40,7 +40,10 @@ def test_a_folder_that_somebody_else_filled_is_not_taken(tmp_path: Path) -> None
     assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.txt"]
 
 
-def test_a_reset_forgets_everything_but_the_key_the_process_has_read(tmp_path: Path) -> None:
+def test_a_reset_forgets_everything_but_the_key_the_process_has_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DATABASE_URL", raising=False)
     key = generated_secret(tmp_path).read_text()
     (tmp_path / "postgres" / "base").mkdir(parents=True)
     (tmp_path / "sandbox-ports.json").write_text("{}")
@@ -52,6 +55,37 @@ def test_a_reset_forgets_everything_but_the_key_the_process_has_read(tmp_path: P
     assert {entry.name for entry in tmp_path.iterdir()} == {"slipway-data", "secret-key"}
     assert generated_secret(tmp_path).read_text() == key
     assert (outside / "kept").exists()
+
+
+def test_a_reset_never_touches_a_database_that_is_not_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://ann@db.example/slip")
+    (tmp_path / "sandbox").mkdir()
+    with pytest.raises(CannotStart, match="--reset does not empty the database"):
+        reset(tmp_path)
+    assert (tmp_path / "sandbox").exists()
+
+
+def test_a_database_that_dies_is_started_again_while_the_rest_runs_on(python: Python, tmp_path: Path) -> None:
+    code = """
+        import os, signal, sys
+        from pathlib import Path
+        from promotions.bootstrap.stack import Stack
+        stack = Stack(Path(sys.argv[1]), say=lambda line: print(line, flush=True), log_to_files=True)
+        with stack.running(note="here"):
+            child = stack.add("child", [sys.executable, "-c", "import time; time.sleep(600)"])
+            first = stack.postgres.process.pid
+            os.kill(first, signal.SIGKILL)
+            stack.wait_until(lambda: stack.postgres.process.pid != first, what=lambda: "no new server")
+            print("child runs on" if child.running() else "child is gone", flush=True)
+    """
+    process = python(code, tmp_path / "data")
+    assert process.communicate(timeout=60)[0].splitlines() == [
+        "postgres ended; starting it again.",
+        "child runs on",
+    ]
+    assert process.returncode == 0
 
 
 def test_the_key_is_made_once_long_and_private(tmp_path: Path) -> None:

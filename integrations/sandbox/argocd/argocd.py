@@ -48,6 +48,10 @@ class ArgoCD:
         self.controller.follow(application["metadata"]["name"])
         self.controller.wake(application["metadata"]["name"])
 
+    async def settle(self, name: str) -> None:
+        """Bring a new Application to rest at its target revision, as if synced long ago."""
+        await self.controller.settle(name)
+
     def delete(self, name: str) -> None:
         """Delete an Application; its watchers see DELETED with the last state."""
         self.apps.delete(name)

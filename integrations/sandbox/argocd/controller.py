@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from datetime import UTC, datetime
 from typing import Any
 
 from integrations.sandbox.argocd import comparing
-from integrations.sandbox.argocd.applications import Applications
+from integrations.sandbox.argocd.applications import Applications, timestamp
 from integrations.sandbox.argocd.kustomize import RenderError
 from integrations.sandbox.argocd.live import Live
-from integrations.sandbox.argocd.render import Rendered, render
+from integrations.sandbox.argocd.render import Rendered, render, sources
 from integrations.sandbox.argocd.syncing import RESTART, Operation
+from integrations.sandbox.gitinfo import resolve
 from integrations.sandbox.world import World
 
 Object = dict[str, Any]
@@ -171,6 +173,28 @@ class Controller:
             condition = {"type": "SyncError", "message": text, "lastTransitionTime": self.apps.now()}
             comparing.write_conditions(status, [*others, condition])
 
+    async def settle(self, name: str) -> None:
+        """Make an Application's past: synced at the commit's time, everything healthy since."""
+        item = self.apps.items[name]
+        rendered = await render(self.world, item, [])
+        commit = await resolve(self.world, sources(item["spec"])[0]["repoURL"], rendered.revisions[0])
+        assert commit is not None
+        moment = timestamp(datetime.fromtimestamp(int(commit.committed) + 60, UTC))
+        live = self.live(name)
+        for manifest in rendered.manifests:
+            live.apply(manifest)
+        for key in live.rolling():
+            for _ in range(2 * live.sets[key][-1]["wanted"]):
+                live.roll(key)
+        with self.apps.editing(name) as changed:
+            comparing.write_comparison(changed, live, rendered, self.apps.now())
+            changed["status"]["health"]["lastTransitionTime"] = moment
+            entry: Object = {"id": 0, **comparing.source_part(item["spec"])}
+            comparing.write_revision(entry, item["spec"], rendered.revisions)
+            entry |= {"deployStartedAt": moment, "deployedAt": moment, "initiatedBy": {"automated": True}}
+            changed["status"]["history"] = [entry]
+        self.rendered[name] = rendered
+
     # Operations
 
     async def _operation_loop(self, name: str) -> None:
@@ -217,7 +241,8 @@ class Controller:
                 limit = live.resources[key]["manifest"].get("spec", {}).get("progressDeadlineSeconds", 600)
                 newest["stuck"] = bool(newest["error"]) and stuck_after * ROLL_SECONDS >= limit
             stuck_after += 1
-            if name not in self.settling or "operation" not in self.apps.items[name]:
+            # Right after a sync the Application still shows the health from before it.
+            if name not in self.settling:
                 self.show_health(name)
 
     def show_health(self, name: str) -> None:

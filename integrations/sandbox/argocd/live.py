@@ -60,7 +60,9 @@ class Live:
             held = self.resources[key] = {"uid": str(uuid.uuid4()), "createdAt": created, "version": 1}
         else:
             word = "unchanged" if held["manifest"] == manifest else "configured"
-        rolls = word == "created" or restart or _template(held["manifest"]) != _template(manifest)
+        # A restart matters where the tag points to another digest than the one that runs.
+        moved = restart and word != "created" and self._moved(key)
+        rolls = word == "created" or moved or _template(held["manifest"]) != _template(manifest)
         held["manifest"] = copy.deepcopy(manifest)
         held["version"] += word != "unchanged"
         if (manifest["kind"] in WORKLOADS or manifest["kind"] == "Pod") and rolls:
@@ -140,6 +142,12 @@ class Live:
                 set_["error"] = f'Back-off pulling image "{image}"'
             else:
                 set_["digests"].setdefault(container, digest)
+
+    def _moved(self, key: str) -> bool:
+        newest = self.sets[key][-1] if self.sets.get(key) else {"images": {}, "digests": {}}
+        return any(
+            self._digest(image) != newest["digests"].get(name) for name, image in newest["images"].items()
+        )
 
     def _digest(self, image: str) -> str | None:
         name, _, pinned = image.partition("@")

@@ -88,7 +88,15 @@ class Objects:
 
     # Writing
 
-    def create(self, kind: Kind, namespace: str, manifest: Object, *, dry_run: bool = False) -> Object:
+    def create(
+        self,
+        kind: Kind,
+        namespace: str,
+        manifest: Object,
+        *,
+        dry_run: bool = False,
+        created: datetime | None = None,
+    ) -> Object:
         """Store a new object as the API server does: name, uid, times and version are its own."""
         item = copy.deepcopy(manifest)
         metadata = item.setdefault("metadata", {})
@@ -102,7 +110,7 @@ class Objects:
             metadata["namespace"] = namespace
         metadata["uid"] = str(uuid.uuid4())
         metadata["generation"] = 1
-        metadata["creationTimestamp"] = timestamp(self.world.now())
+        metadata["creationTimestamp"] = timestamp(created or self.world.now())
         return item if dry_run else self._write(kind, "ADDED", item, None)
 
     def update(self, kind: Kind, item: Object, *, dry_run: bool = False) -> Object:

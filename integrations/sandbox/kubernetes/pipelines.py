@@ -213,13 +213,26 @@ class PipelineRuns:
             self.objects.update(kind, fresh)
 
     def _start(self, run: Object, graph: Graph, task: Object) -> None:
-        namespace = run["metadata"]["namespace"]
         kind = CUSTOM_RUN if _is_custom(task) else TASK_RUN
-        manifest = {
+        self.objects.create(kind, run["metadata"]["namespace"], self._manifest(run, graph, task))
+
+    def child(self, run: Object, task: Object) -> Object:
+        """Return the TaskRun that would be created for a task now."""
+        return self._manifest(run, self._graph(run, ""), task)
+
+    def _manifest(self, run: Object, graph: Graph, task: Object) -> Object:
+        return {
             "metadata": self._child_metadata(run, graph, task),
             "spec": self._child_spec(run, graph, task),
         }
-        self.objects.create(kind, namespace, manifest)
+
+    def conclude(self, run: Object, moment: str) -> None:
+        """Write the end of a run whose TaskRuns have all ended, as of `moment`."""
+        graph = self._graph(run, "")
+        run["status"] |= {"childReferences": self._children(graph), "completionTime": moment}
+        run["status"]["results"] = self._results(run, graph)
+        set_condition(run, *self._verdict(run, graph, ""), moment)
+        self.objects.update(PIPELINE_RUN, run)
 
     def _child_metadata(self, run: Object, graph: Graph, task: Object) -> Object:
         metadata, reference = run["metadata"], task.get("taskRef", {}).get("name", "")

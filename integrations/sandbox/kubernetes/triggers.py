@@ -65,7 +65,7 @@ class Triggers:
             try:
                 self._fire(listener, trigger, body, header, event_id)
             except (TriggerError, cel.CelError, ApiError) as refusal:
-                log.info(
+                log.debug(
                     "trigger created nothing",
                     listener=listener["metadata"]["name"],
                     trigger=trigger.get("name", ""),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -64,10 +65,19 @@ class Storage:
         found: Object | None = held["manifests"].get(digest)
         return found
 
-    def put(self, repository: str, reference: str, media_type: str, content: bytes) -> Object:
+    def put(
+        self,
+        repository: str,
+        reference: str,
+        media_type: str,
+        content: bytes,
+        *,
+        moment: datetime | None = None,
+    ) -> Object:
         """Store a manifest, under a tag unless `reference` is its digest; return its row."""
-        now = self.world.now().strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
-        created = int(self.world.now().timestamp())
+        moment = moment or self.world.now()
+        now = moment.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+        created = int(moment.timestamp())
         held = self.repositories.setdefault(
             repository, {"id": self.next_id(), "created": created, "manifests": {}, "tags": {}}
         )

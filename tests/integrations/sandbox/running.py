@@ -1,115 +1,141 @@
-"""The simulated cluster, Argo CD and registry, running on free loopback ports in a thread of their own."""
+"""A running sandbox without a scenario, and clients for its vendors."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import socket
-import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any, TypeVar
 
-import uvicorn
+import httpx
 
+from integrations.sandbox import invented
 from integrations.sandbox.argocd import ArgoCD
 from integrations.sandbox.kubernetes import Cluster
 from integrations.sandbox.registry import Registry
-from integrations.sandbox.world import World
+from integrations.sandbox.server import InThread, Options
 from tests.integrations.sandbox.localgit import LocalGit
 
 T = TypeVar("T")
+Object = dict[str, Any]
+TEKTON = "/apis/tekton.dev/v1/namespaces/ci"
 
 
-class Sandbox:
-    """A running world: `call` and `run` act inside its loop."""
+class Box:
+    """One sandbox and ways to talk to it."""
 
-    def __init__(self, data_dir: Path, *, speed: float = 50, git_dir: Path | None = None) -> None:
-        self.world = World(data_dir, speed=speed, seed=7)
-        self.git = LocalGit(git_dir or data_dir / "git")
-        self.world.git = self.git
-        self.registry = Registry(self.world)
-        self.argocd = ArgoCD(self.world)
-        self.cluster = Cluster(self.world)
-        self.loop = asyncio.new_event_loop()
-        self.sockets: dict[str, socket.socket] = {}
-        self.servers: list[uvicorn.Server] = []
-        self.ready = threading.Event()
-        self.stopping: asyncio.Event | None = None
-        self.thread = threading.Thread(target=self._main, daemon=True)
+    def __init__(self, running: InThread, data_dir: Path) -> None:
+        self.running = running
+        self.world = running.world
+        self.urls = running.urls
+        self.git = LocalGit(data_dir / "repositories")
+        self.clients: list[httpx.Client] = []
+        self.kubernetes = self.client("kubernetes", Authorization=f"Bearer {invented.KUBERNETES_TOKEN}")
+        self.argocd = self.client("argocd", Authorization=f"Bearer {invented.ARGOCD_TOKEN}")
 
-    def __enter__(self) -> Sandbox:
-        apps = {"registry": self.registry, "argocd": self.argocd, "kubernetes": self.cluster}
-        for name in apps:
-            listening = socket.socket()
-            listening.bind(("127.0.0.1", 0))
-            self.sockets[name] = listening
-            self.world.urls[name] = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        self.thread.start()
-        assert self.ready.wait(10)
-        return self
+    def client(self, vendor: str, **headers: str) -> httpx.Client:
+        """Return a client that is closed with the sandbox."""
+        made = httpx.Client(base_url=self.urls[vendor], headers=headers, timeout=20, trust_env=False)
+        self.clients.append(made)
+        return made
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.loop.call_soon_threadsafe(self._stop)
-        self.thread.join(15)
-        assert not self.thread.is_alive(), "the sandbox did not stop"
+    def vendor(self, name: str) -> Any:
+        return self.running.sandbox.vendors[name]
 
-    def _stop(self) -> None:
-        assert self.stopping is not None
-        self.stopping.set()
+    @property
+    def cluster(self) -> Cluster:
+        found: Cluster = self.vendor("kubernetes")
+        return found
 
-    def _main(self) -> None:
-        asyncio.set_event_loop(self.loop)
-        self.loop.run_until_complete(self._serve())
-        self.loop.close()
+    @property
+    def registry(self) -> Registry:
+        found: Registry = self.vendor("registry")
+        return found
 
-    async def _serve(self) -> None:
-        self.stopping = asyncio.Event()
-        vendors = {"registry": self.registry, "argocd": self.argocd, "kubernetes": self.cluster}
-        for name, vendor in vendors.items():
-            config = uvicorn.Config(
-                vendor.app, log_config=None, lifespan="off", access_log=False, timeout_graceful_shutdown=2
-            )
-            server = uvicorn.Server(config)
-            server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
-            self.servers.append(server)
-            await vendor.start()
-            self.world.spawn(server.serve([self.sockets[name]]), name=f"server {name}")
-        assert await self.world.wait_until(lambda: all(s.started for s in self.servers), seconds=500)
-        self.ready.set()
-        await self.stopping.wait()
-        await self._shut_down()
-
-    async def _shut_down(self) -> None:
-        for vendor in (self.cluster, self.argocd, self.registry):
-            await vendor.close()
-        for server in self.servers:
-            server.should_exit = True
-        await self.world.wait_until(
-            lambda: not any(server.server_state.connections for server in self.servers), seconds=250
-        )
-        await self.world.close()
+    @property
+    def argo(self) -> ArgoCD:
+        found: ArgoCD = self.vendor("argocd")
+        return found
 
     def call(self, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
-        """Call a function inside the loop, as the vendors themselves would."""
+        """Call a function inside the sandbox's loop."""
 
         async def work() -> T:
             return function(*arguments, **named)
 
-        return self.run(work())
+        found: T = self.running.call(work())
+        return found
 
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(20)
+    def apply(self, *manifests: Object) -> None:
+        for manifest in manifests:
+            self.call(self.cluster.apply, manifest)
+
+    def run(self, name: str) -> Object:
+        found: Object = self.kubernetes.get(f"{TEKTON}/pipelineruns/{name}").json()
+        return found
+
+    def finished(self, name: str, kind: str = "pipelineruns") -> Object:
+        """Wait for a run's end and return it."""
+
+        def ended() -> Object:
+            item: Object = self.kubernetes.get(f"{TEKTON}/{kind}/{name}").json()
+            return item if condition(item).get("status") in ("True", "False") else {}
+
+        return until(ended)
 
 
-def until(condition: Callable[[], T], *, seconds: float = 15) -> T:
-    """Return the condition's first true value; fail after a time on the clock."""
+@contextmanager
+def running(data_dir: Path, *, speed: float = 50, hook_base: str = "", scenario: str = "empty") -> Iterator[Box]:
+    options = Options(data_dir, scenario=scenario, speed=speed, hook_base=hook_base, seed=7)
+    with InThread(options) as thread:
+        box = Box(thread, data_dir)
+        try:
+            yield box
+        finally:
+            for client in box.clients:
+                client.close()
+
+
+def until(look: Callable[[], T], *, seconds: float = 15) -> T:
+    """Return the first true value; fail after a time on the clock."""
     deadline = time.monotonic() + seconds
-    while not (value := condition()):
+    while not (value := look()):
         assert time.monotonic() < deadline, "the condition never came true"
         time.sleep(0.02)
     return value
+
+
+def condition(item: Object) -> Object:
+    """Return a run's Succeeded condition, or {}."""
+    found = item.get("status", {}).get("conditions", [])
+    return found[0] if found else {}
+
+
+def task(name: str, *steps: str, results: tuple[str, ...] = ()) -> Object:
+    """Return a Task whose steps run the given scripts."""
+    listed = [{"name": f"s{n}", "image": "alpine:3.22", "script": text} for n, text in enumerate(steps, 1)]
+    spec = {"steps": listed, "results": [{"name": result} for result in results]}
+    return {"apiVersion": "tekton.dev/v1", "kind": "Task", "metadata": _named(name), "spec": spec}
+
+
+def pipeline(name: str, *tasks: Object, **spec: Any) -> Object:
+    made = {"apiVersion": "tekton.dev/v1", "kind": "Pipeline", "metadata": _named(name)}
+    return made | {"spec": {"tasks": list(tasks), **spec}}
+
+
+def pipeline_run(name: str, reference: str, **spec: Any) -> Object:
+    made = {"apiVersion": "tekton.dev/v1", "kind": "PipelineRun", "metadata": _named(name)}
+    return made | {"spec": {"pipelineRef": {"name": reference}, **spec}}
+
+
+def step(name: str, reference: str, **more: Any) -> Object:
+    """Return one task of a pipeline."""
+    return {"name": name, "taskRef": {"name": reference}, **more}
+
+
+NAMESPACE: Object = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ci"}}
+
+
+def _named(name: str) -> Object:
+    return {"name": name, "namespace": "ci"}

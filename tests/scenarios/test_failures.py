@@ -1,0 +1,192 @@
+"""What goes wrong on the way, and the sentence it ends with."""
+
+from __future__ import annotations
+
+import time
+
+import httpx
+import pytest
+
+from tests.scenarios import drive
+from tests.scenarios.test_a import set_write_mode
+from tests.system import System, wait_for
+
+
+def begin(system: System) -> drive.Json:
+    """Have 1.1.0 requested for prod."""
+    drive.wait_for_start(system)
+    drive.build_1_1_0(system)
+    return drive.request(system, "1.1.0")
+
+
+def last_step(ended: drive.Json) -> tuple[str, str]:
+    return ended["steps"][-1]["step"], ended["steps"][-1]["status"]
+
+
+def test_a_red_build_gives_no_version_and_says_which_step_failed(system: System) -> None:
+    drive.wait_for_start(system)
+    system.play("break-build")
+    system.play("tag", version="1.0.1")
+
+    def red() -> list[drive.Json]:
+        return [run for run in system.get("runs/")["results"] if run["status"] == "failed"]
+
+    (run,) = wait_for(red, bool, seconds=60, what="the red run")
+    assert run["pipeline"] == "build-prod-image"
+    assert "Failed: 1" in run["message"]
+    assert not [v for v in system.get("versions/")["results"] if v["tag"] == "1.0.1"]
+
+
+def test_a_red_verification_fails_the_promotion_and_offers_the_way_back(system: System) -> None:
+    asked = begin(system)
+    system.play("fail-verification")
+    drive.approve(system, asked)
+    ended = drive.wait_for_end(system, asked["id"])
+    assert ended["status"] == "failed"
+    assert last_step(ended) == ("verify", "failed")
+    assert "integration-test" in ended["message"]
+
+    back = system.post(f"promotions/{asked['id']}/roll-back/", "dana", reason="The checks are red")
+    assert back.status_code == 201, back.text
+    rollback = drive.promotion(system, back.json()["id"])
+    assert rollback["kind"] == "rollback"
+    assert rollback["version"]["label"] == "1.0.0"
+    assert "+        image: harbor.centre.com/k8s/flask-k8s-example:1.0.0" in rollback["diff"]
+    drive.approve(system, rollback)
+    assert drive.wait_for_end(system, rollback["id"])["status"] == "succeeded"
+    assert drive.runs_label(system, "prod") == "1.0.0"
+    assert len(drive.commits_with_trailer(system, rollback)) == 1
+
+
+def test_a_degraded_application_fails_the_promotion_in_argo_cds_words(system: System) -> None:
+    asked = begin(system)
+    system.play("degrade")
+    drive.approve(system, asked)
+    ended = drive.wait_for_end(system, asked["id"], seconds=150)
+    assert ended["status"] == "failed"
+    assert last_step(ended) == ("arrive", "failed")
+    assert "Degraded" in ended["message"] or "degraded" in ended["message"]
+
+
+def test_a_merge_request_closed_by_a_person_fails_the_promotion_with_their_name(system: System) -> None:
+    asked = begin(system)
+    # Held open for a moment, as GitLab's own checks do, so that a person can be faster.
+    system.faults(errors=[{"vendor": "gitlab", "status": 405, "match": "PUT /merge", "count": 1000}])
+    drive.approve(system, asked)
+    drive.wait_for_step(system, asked["id"], "merge")
+    wait_for(lambda: drive.promotion(system, asked["id"])["merge_request_url"], bool, what="merge request")
+    system.play("merge-request-close")
+    ended = drive.wait_for_end(system, asked["id"])
+    assert ended["status"] == "failed"
+    assert last_step(ended) == ("merge", "failed")
+    assert "closed by" in ended["message"]
+
+
+def test_a_merge_request_merged_by_a_person_is_noticed(system: System) -> None:
+    asked = begin(system)
+    system.faults(errors=[{"vendor": "gitlab", "status": 405, "match": "PUT /merge", "count": 1000}])
+    drive.approve(system, asked)
+    wait_for(
+        lambda: drive.promotion(system, asked["id"])["merge_request_url"],
+        bool,
+        seconds=60,
+        what="merge request",
+    )
+    system.play("merge-request-merge")
+    ended = drive.wait_for_end(system, asked["id"])
+    assert ended["status"] == "succeeded", ended["message"]
+
+
+def test_approvals_fall_when_the_tip_moved_and_the_change_differs(system: System) -> None:
+    set_write_mode(system, "direct")
+    asked = begin(system)
+    # A stranger changes the very line before the approval.
+    text = system.git("flask-k8s-manifest", "show", "main:overlays/prod/deployment.yml")
+    system.play(
+        "stranger-commit",
+        branch="main",
+        path="overlays/prod/deployment.yml",
+        content=text.replace(":1.0.0", ":0.9.9"),
+    )
+    seen = wait_for(
+        lambda: drive.promotion(system, asked["id"]),
+        lambda promotion: promotion["change_hash"] != asked["change_hash"],
+        what="the new change",
+    )
+    stale = system.post(f"promotions/{asked['id']}/approve/", "riku", change_hash=asked["change_hash"])
+    assert stale.status_code == 409
+    assert stale.json()["stale"] is True
+    assert ":0.9.9" in seen["diff"]
+    assert ":1.0.0" in seen["previous_diff"]
+    drive.approve(system, seen)
+    ended = drive.wait_for_end(system, asked["id"])
+    assert ended["status"] == "succeeded", ended["message"]
+
+
+def test_a_tip_that_moved_elsewhere_keeps_the_approval(system: System) -> None:
+    set_write_mode(system, "direct")
+    asked = begin(system)
+    system.play("stranger-commit", branch="main", path="README.md")
+    drive.approve(system, asked)
+    ended = drive.wait_for_end(system, asked["id"])
+    assert ended["status"] == "succeeded", ended["message"]
+    assert ended["change_hash"] == asked["change_hash"]
+    (commit,) = drive.commits_with_trailer(system, asked)
+    assert drive.changed_lines(system, commit) == ["-" + drive.OLD, "+" + drive.NEW]
+
+
+def test_a_webhook_with_a_wrong_secret_is_refused_and_counted(system: System) -> None:
+    source = "6b1f0a52-6c53-4d5e-9f0e-7d7b0c5a1a01"
+    answer = httpx.post(
+        f"{system.base}/webhooks/gitlab/{source}",
+        content=b'{"object_kind": "push"}',
+        headers={"X-Gitlab-Event": "Push Hook", "X-Gitlab-Token": "guessed"},
+        trust_env=False,
+    )
+    assert (answer.status_code, answer.content) == (401, b"")
+    assert system.get("deliveries/", "ada")["results"] == []
+
+
+def test_gitlab_answering_500_is_waited_for_and_the_write_happens_once(system: System) -> None:
+    set_write_mode(system, "direct")
+    asked = begin(system)
+    # The first write is carried out, but its answer is lost; then GitLab is down for a while.
+    system.faults(
+        errors=[
+            {
+                "vendor": "gitlab",
+                "status": 500,
+                "match": "POST /repository/commits",
+                "count": 1,
+                "after": True,
+            },
+            {"vendor": "gitlab", "status": 500, "match": "GET /", "count": 6},
+        ]
+    )
+    drive.approve(system, asked)
+    ended = drive.wait_for_end(system, asked["id"], seconds=90)
+    assert ended["status"] == "succeeded", ended["message"]
+    assert len(drive.commits_with_trailer(system, asked)) == 1
+
+
+def test_argo_cds_stream_may_drop_for_ten_seconds(system: System) -> None:
+    asked = begin(system)
+    system.faults(streams={"argocd": {"mode": "drop", "until": time.time() + 10}})
+    drive.approve(system, asked)
+    ended = drive.wait_for_end(system, asked["id"], seconds=90)
+    assert ended["status"] == "succeeded", ended["message"]
+    wait_for(lambda: drive.runs_label(system, "prod"), lambda label: label == "1.1.0", what="1.1.0 in prod")
+
+
+@pytest.mark.parametrize("moment", ["write", "merge", "arrive", "verify"])
+def test_a_worker_killed_at_any_step_leaves_one_commit_and_the_right_end(system: System, moment: str) -> None:
+    asked = begin(system)
+    drive.approve(system, asked)
+    drive.wait_for_step(system, asked["id"], moment)
+    system.kill("worker")
+    system.start_worker()
+    ended = drive.wait_for_end(system, asked["id"], seconds=90)
+    assert ended["status"] == "succeeded", (ended["message"], ended["steps"])
+    assert len(drive.commits_with_trailer(system, asked)) == 1
+    runs = [run for run in system.get("runs/")["results"] if run["pipeline"] == "integration-test"]
+    assert len(runs) == 1
