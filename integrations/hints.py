@@ -18,7 +18,8 @@ class Hint:
 
     `project` is GitLab's full path (or its numeric id as text when the path is missing), or for images
     the repository without host. `name` is the branch, tag, merge request iid, pipeline id, deployment id
-    or image tag; it is text chosen by others and may hold anything.
+    or image tag ("" for the repository as a whole); it is text chosen by others, printable and at most 255
+    characters long, and nothing more is promised.
     """
 
     subject: Subject

@@ -188,6 +188,10 @@ class Response:
     content: bytes
     url: str
 
+    def join(self, reference: str) -> str:
+        """A link of this answer as a full address."""
+        return str(httpx.URL(self.url).join(reference))
+
 
 class HttpClient:
     """One vendor's base address with its credentials. Not shared between threads; close it after use.
@@ -302,6 +306,13 @@ class HttpClient:
         """The full address of a path below the base address; full addresses stay."""
         return path if path.startswith(("http://", "https://")) else f"{self.base_url}{path}"
 
+    def refused(self, answer: Response) -> IntegrationError:
+        """The error for an answer that was expected and handed back."""
+        detail = hide(message_of(answer.content), self._secrets)
+        return error_for_status(
+            self.vendor, answer.status, detail, retry_after=retry_after_of(answer.headers)
+        )
+
     def error(self, answer: httpx.Response, body: bytes) -> IntegrationError:
         """The error for an answer, quoting the vendor's message."""
         detail = hide(message_of(body), self._secrets)
@@ -376,7 +387,7 @@ def message_of(body: bytes) -> str:
 
 
 def _params(params: Params | None) -> httpx.QueryParams | None:
-    if params is None:
+    if not params:  # an empty set would wipe the query of a next-page link
         return None
     pairs: list[tuple[str, str | int | float | bool | None]] = []
     for key, value in params.items():

@@ -61,8 +61,9 @@ def handlers(shared: list[structlog.typing.Processor], *, json: bool, level: str
         },
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
         "root": {"handlers": ["stderr"], "level": level},
-        # httpx logs every request's full address at INFO, secrets in its query included.
-        "loggers": {name: {"level": "WARNING"} for name in ("httpx", "httpcore", "procrastinate.blueprints")},
+        # procrastinate logs every periodic job three times at INFO; httpx every request's full address,
+        # secrets in its query included.
+        "loggers": {name: {"level": "WARNING"} for name in ("httpx", "httpcore", "procrastinate")},
     }
 
 

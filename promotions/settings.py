@@ -116,10 +116,16 @@ SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "promotions.api.authentication.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PAGINATION_CLASS": "promotions.api.querying.Pages",
+    "EXCEPTION_HANDLER": "promotions.api.errors.handle",
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Slipway",
@@ -128,6 +134,14 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "ENUM_NAME_OVERRIDES": {
+        "PromotionStatus": "promotions.choices.PromotionStatus",
+        "StepStatus": "promotions.choices.StepStatus",
+        "RunStatus": "promotions.choices.RunStatus",
+        "UpstreamState": "promotions.choices.UpstreamState",
+        "DeliveryOutcome": "promotions.choices.DeliveryOutcome",
+    },
 }
 
 PROCRASTINATE_IMPORT_PATHS = ["promotions.jobs"]

@@ -27,6 +27,7 @@ import asyncio
 import contextlib
 import json
 import time
+from http import HTTPStatus
 from typing import Any, TypeAlias
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -111,7 +112,7 @@ async def _drop(receive: Receive, send: Send) -> None:
 def _reply(error: Json) -> tuple[int, dict[str, str], bytes]:
     status = int(error.get("status", 500))
     headers = {"Content-Type": "application/json"}
-    body: object = {"message": f"{status} Internal Server Error" if status == 500 else str(status)}
+    body: object = {"message": f"{status} {HTTPStatus(status).phrase}"}
     if status == 429:
         headers, body = _too_many(error)
     if "body" in error:

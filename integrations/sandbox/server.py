@@ -119,10 +119,10 @@ class Sandbox:
         """Stop listening, end open streams, write the state."""
         for server in self._servers:
             server.should_exit = True
-        await asyncio.gather(*self._serving, return_exceptions=True)
         for vendor in self.vendors.values():
             if hasattr(vendor, "close"):
                 await _settle(vendor.close())
+        await asyncio.gather(*self._serving, return_exceptions=True)
         await self.world.close()
 
 
@@ -146,7 +146,9 @@ async def _settle(result: object) -> None:
 
 def _bound(port: int) -> socket.socket:
     """Bind a loopback port; a remembered one that somebody else took is replaced."""
-    listener = socket.socket()
+    # asyncio switches Nagle's algorithm off only for sockets that name their protocol; with it every
+    # answer would wait 40 ms for the client's delayed acknowledgement.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(("127.0.0.1", port))

@@ -137,11 +137,10 @@ async def _run(environment: dict[str, str], headers: Headers, receive: Receive, 
         await _answer(process.stdout, send)
     finally:
         feeding.cancel()
-        with contextlib.suppress(ProcessLookupError):
-            if process.stdout.at_eof():
-                await process.wait()
-            else:
-                process.kill()
+        if not process.stdout.at_eof():
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()  # the client went away
+        await process.wait()
 
 
 async def _feed(stdin: asyncio.StreamWriter, receive: Receive, *, gzipped: bool) -> None:

@@ -1,0 +1,81 @@
+"""What may be sent, and what is answered when it can't be done."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils.translation import gettext as _
+from rest_framework import serializers
+
+from promotions.catalogue.problems import suggestion
+
+_LONGEST = 2000
+
+
+class Body(serializers.Serializer[Any]):
+    """A request's body. A key nobody knows is refused by name: it would have been ignored in silence."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, dict) and (unknown := set(data) - set(self.fields)):
+            raise serializers.ValidationError(
+                {key: [_("Unknown key.") + suggestion(key, self.fields)] for key in sorted(unknown)}
+            )
+        return super().to_internal_value(data)
+
+
+class Nothing(Body):
+    """No keys."""
+
+
+class PromotionRequest(Body):
+    stage = serializers.IntegerField(help_text="The Stage to promote to, by id")
+    version = serializers.IntegerField(help_text="The ImageVersion, by id")
+    reason = serializers.CharField(max_length=_LONGEST)
+    change_hash = serializers.CharField(
+        max_length=64,
+        required=False,
+        help_text="The hash of the change you saw in the preview: another one is then refused as stale",
+    )
+
+
+class ApprovalRequest(Body):
+    change_hash = serializers.CharField(max_length=64, help_text="The hash of the change you approve")
+    comment = serializers.CharField(max_length=_LONGEST, required=False, allow_blank=True, default="")
+
+
+class RejectionRequest(Body):
+    change_hash = serializers.CharField(max_length=64, help_text="The hash of the change you reject")
+    comment = serializers.CharField(max_length=_LONGEST, help_text="Why not")
+
+
+class AbortRequest(Body):
+    reason = serializers.CharField(max_length=_LONGEST)
+
+
+class RollBackRequest(Body):
+    reason = serializers.CharField(max_length=_LONGEST)
+    change_hash = serializers.CharField(max_length=64, required=False)
+
+
+class RefusalSerializer(serializers.Serializer[Any]):
+    gate = serializers.CharField(help_text="Stable, for machines")
+    message = serializers.CharField(help_text="Why not, in a sentence")
+    who_can_fix_it = serializers.CharField()
+
+
+class Conflict(serializers.Serializer[Any]):
+    """Either `refusals`, or `detail` and `stale`: what you saw is no longer so, look again."""
+
+    refusals = RefusalSerializer(many=True, required=False)
+    detail = serializers.CharField(required=False)
+    stale = serializers.BooleanField(required=False)
+
+
+class Problem(serializers.Serializer[Any]):
+    detail = serializers.CharField()
+
+
+class VendorProblem(Problem):
+    """An outside system failed; `detail` is a sentence with its own words."""
+
+    vendor = serializers.CharField()

@@ -1,0 +1,218 @@
+"""Applications, environments, stages, versions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from promotions.api.serializers.bodies import RefusalSerializer
+from promotions.models import Application, Environment, Image, ImageVersion, Promotion, Stage, StageState
+
+
+class ImageSerializer(serializers.ModelSerializer[Image]):
+    connection = serializers.SlugRelatedField[Any](slug_field="slug", read_only=True)
+
+    class Meta:
+        model = Image
+        fields = ("id", "slug", "repository", "connection")
+
+
+class CellSerializer(serializers.ModelSerializer[Stage]):
+    environment = serializers.SlugRelatedField[Any](slug_field="slug", read_only=True)
+
+    class Meta:
+        model = Stage
+        fields = ("id", "environment", "promotable")
+
+
+class ApplicationSerializer(serializers.ModelSerializer[Application]):
+    source_connection = serializers.SlugRelatedField[Any](slug_field="slug", read_only=True)
+    images = ImageSerializer(many=True, read_only=True)
+    stages = CellSerializer(many=True, read_only=True)
+
+    class Meta:
+        model = Application
+        fields = (
+            "id",
+            "slug",
+            "name",
+            "description",
+            "source_connection",
+            "source_project",
+            "images",
+            "stages",
+        )
+
+
+class EnvironmentSerializer(serializers.ModelSerializer[Environment]):
+    class Meta:
+        model = Environment
+        fields = ("id", "slug", "name", "order", "risk", "required_approvals")
+
+
+class VersionSerializer(serializers.ModelSerializer[ImageVersion]):
+    application = serializers.CharField(source="image.application.slug", read_only=True)
+    image = serializers.CharField(source="image.slug", read_only=True)
+    repository = serializers.CharField(source="image.repository", read_only=True)
+    # What people call it. The stubs take every `label` for the field's own title.
+    label = serializers.CharField(read_only=True)  # type: ignore[assignment]
+
+    class Meta:
+        model = ImageVersion
+        fields = (
+            "id",
+            "application",
+            "image",
+            "repository",
+            "label",
+            "digest",
+            "tag",
+            "tags",
+            "commit",
+            "built_by",
+            "created_at",
+            "missing_since",
+        )
+
+
+class VersionInShortSerializer(serializers.ModelSerializer[ImageVersion]):
+    label = serializers.CharField(read_only=True)  # type: ignore[assignment]
+
+    class Meta:
+        model = ImageVersion
+        fields = ("id", "label", "tag", "digest", "commit")
+
+
+class ManifestsSerializer(serializers.ModelSerializer[Stage]):
+    connection = serializers.CharField(source="manifest_connection.slug", read_only=True)
+    project = serializers.CharField(source="manifest_project", read_only=True)
+    branch = serializers.CharField(source="manifest_branch", read_only=True)
+    path = serializers.CharField(source="manifest_path", read_only=True)
+
+    class Meta:
+        model = Stage
+        fields = (
+            "connection",
+            "project",
+            "branch",
+            "path",
+            "places",
+            "edit_style",
+            "write_mode",
+            "team_branch",
+            "merged_by_people",
+        )
+
+
+class DesiredSerializer(serializers.ModelSerializer[StageState]):
+    """What the manifests in Git ask for."""
+
+    tag = serializers.CharField(source="desired_tag", read_only=True)
+    digest = serializers.CharField(source="desired_digest", read_only=True)
+    version = VersionInShortSerializer(source="desired_version", read_only=True, allow_null=True)
+    commit = serializers.CharField(source="desired_commit", read_only=True)
+    places = serializers.JSONField(source="desired_places", read_only=True)
+    problem = serializers.CharField(source="desired_problem", read_only=True)
+    seen_at = serializers.DateTimeField(source="desired_seen_at", read_only=True, allow_null=True)
+
+    class Meta:
+        model = StageState
+        fields = ("tag", "digest", "version", "commit", "places", "problem", "seen_at")
+
+
+class RunningSerializer(serializers.ModelSerializer[StageState]):
+    """What Argo CD reports as live."""
+
+    tag = serializers.CharField(source="running_tag", read_only=True)
+    digest = serializers.CharField(source="running_digest", read_only=True)
+    version = VersionInShortSerializer(source="running_version", read_only=True, allow_null=True)
+    others = serializers.JSONField(source="running_others", read_only=True)
+    problem = serializers.CharField(source="running_problem", read_only=True)
+    seen_at = serializers.DateTimeField(source="running_seen_at", read_only=True, allow_null=True)
+
+    class Meta:
+        model = StageState
+        fields = (
+            "tag",
+            "digest",
+            "version",
+            "others",
+            "sync_status",
+            "health_status",
+            "health_since",
+            "degraded_since",
+            "revision",
+            "operation_phase",
+            "problem",
+            "seen_at",
+        )
+
+
+class PromotedSerializer(serializers.ModelSerializer[Promotion]):
+    """What Slipway brought there last."""
+
+    promotion = serializers.IntegerField(source="id", read_only=True)
+    version = VersionInShortSerializer(read_only=True)
+
+    class Meta:
+        model = Promotion
+        fields = ("promotion", "version", "finished_at")
+
+
+class StageSerializer(serializers.ModelSerializer[Stage]):
+    """The three answers about a Stage are `desired`, `running` and `promoted`; null where not yet known."""
+
+    application = serializers.CharField(source="application.slug", read_only=True)
+    environment = serializers.CharField(source="environment.slug", read_only=True)
+    image = serializers.CharField(source="image.slug", read_only=True)
+    manifests = ManifestsSerializer(source="*", read_only=True)
+    argocd_connection = serializers.CharField(
+        source="argocd_connection.slug", read_only=True, allow_null=True, default=None
+    )
+    verification_connection = serializers.CharField(
+        source="verification_connection.slug", read_only=True, allow_null=True, default=None
+    )
+    desired = DesiredSerializer(source="state", read_only=True, allow_null=True, default=None)
+    running = RunningSerializer(source="state", read_only=True, allow_null=True, default=None)
+    promoted = PromotedSerializer(source="state.promoted", read_only=True, allow_null=True, default=None)
+
+    class Meta:
+        model = Stage
+        fields = (
+            "id",
+            "application",
+            "environment",
+            "image",
+            "promotable",
+            "manifests",
+            "argocd_connection",
+            "argocd_project",
+            "argocd_application",
+            "verification_connection",
+            "verification_pipeline",
+            "desired",
+            "running",
+            "promoted",
+        )
+
+
+class EditSerializer(serializers.Serializer[Any]):
+    file = serializers.CharField()
+    key = serializers.CharField()
+    old = serializers.CharField(allow_null=True)
+    new = serializers.CharField()
+
+
+class ChangeSerializer(serializers.Serializer[Any]):
+    hash = serializers.CharField(help_text="Binds a request or an approval to exactly this change")
+    diff = serializers.CharField()
+    edits = EditSerializer(many=True)
+
+
+class PreviewSerializer(serializers.Serializer[Any]):
+    """What a promotion would do now, and why it may not go: no refusals means that it may."""
+
+    base_commit = serializers.CharField()
+    change = ChangeSerializer(allow_null=True)
+    refusals = RefusalSerializer(many=True)

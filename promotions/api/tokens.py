@@ -1,0 +1,55 @@
+"""API tokens: made once, shown once, kept as a digest."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime, timedelta
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from promotions.models import ApiToken
+from promotions.workflow import record
+
+# Secret scanners find leaked tokens by a prefix that nothing else has.
+PREFIX = "slipway_"
+_SHOW_USE_EVERY = timedelta(minutes=1)
+
+
+def issue_token(
+    user: User, *, name: str, by: User, expires_at: datetime | None = None
+) -> tuple[ApiToken, str]:
+    """Make a token and return it with its text, which nobody can see again."""
+    text = PREFIX + secrets.token_urlsafe(32)
+    with transaction.atomic():
+        token = ApiToken.objects.create(
+            user=user, name=name, digest=ApiToken.digest_of(text), expires_at=expires_at
+        )
+        record("token.issued", subject=f"token {token}", by=by, expires_at=str(expires_at or ""))
+    return token, text
+
+
+def find_token(text: str) -> ApiToken | None:
+    """Return the valid token of an active person with this text.
+
+    The look-up is by the digest of a long random text, so that its timing tells nothing about any token.
+    """
+    now = timezone.now()
+    token = (
+        ApiToken.objects.select_related("user")
+        .filter(digest=ApiToken.digest_of(text), user__is_active=True)
+        .filter(Q(expires_at=None) | Q(expires_at__gt=now))
+        .first()
+    )
+    if token is not None:
+        _show_use(token, now)
+    return token
+
+
+def _show_use(token: ApiToken, now: datetime) -> None:
+    """Keep when it was last used, to the minute: a busy client must not write on every request."""
+    before = now - _SHOW_USE_EVERY
+    if token.last_used_at is None or token.last_used_at < before:
+        ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)

@@ -1,0 +1,122 @@
+"""Applications, environments, stages, versions."""
+
+from __future__ import annotations
+
+from django.db.models import QuerySet
+from django.http import Http404
+from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.decorators import action
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from promotions import operations
+from promotions.api.serializers.bodies import VendorProblem
+from promotions.api.serializers.catalogue import (
+    ApplicationSerializer,
+    EnvironmentSerializer,
+    PreviewSerializer,
+    StageSerializer,
+    VersionSerializer,
+)
+from promotions.api.views.base import NOT_FOUND, Records, caller
+from promotions.choices import Risk
+from promotions.models import Application, Environment, ImageVersion, Stage
+from promotions.policy.access import may_see_machinery
+
+
+class Applications(Records[Application]):
+    queryset = Application.objects.all()
+    serializer_class = ApplicationSerializer
+    lookup_field = "slug"
+    lookup_value_regex = "[-a-zA-Z0-9_]+"
+    orderings = {"name": "name", "slug": "slug"}
+
+    def get_queryset(self) -> QuerySet[Application]:
+        return (
+            self.applications()
+            .select_related("source_connection")
+            .prefetch_related("images__connection", "stages__environment")
+        )
+
+
+class Environments(Records[Environment]):
+    queryset = Environment.objects.all()
+    serializer_class = EnvironmentSerializer
+    lookup_field = "slug"
+    lookup_value_regex = "[-a-zA-Z0-9_]+"
+    filters = {"risk": "risk"}
+    choices = {"risk": Risk.values}
+    orderings = {"order": "order", "slug": "slug"}
+
+    def get_queryset(self) -> QuerySet[Environment]:
+        """Return all of them to whoever holds any role at all."""
+        if may_see_machinery(self.request.user) or self.applications().exists():
+            return Environment.objects.all()
+        return Environment.objects.none()
+
+
+class Stages(Records[Stage]):
+    """One Application in one Environment, with the three answers: desired, running, promoted."""
+
+    queryset = Stage.objects.all()
+    serializer_class = StageSerializer
+    filters = {"application": "application__slug", "environment": "environment__slug"}
+    orderings = {"application": "application__name", "environment": "environment__order"}
+
+    def get_queryset(self) -> QuerySet[Stage]:
+        return Stage.objects.filter(application__in=self.applications()).select_related(
+            "application__source_connection",
+            "environment",
+            "image",
+            "manifest_connection",
+            "argocd_connection",
+            "verification_connection",
+            "state__desired_version",
+            "state__running_version",
+            "state__promoted__version",
+        )
+
+    @extend_schema(
+        parameters=[OpenApiParameter("version", int, required=True, description="The ImageVersion's id")],
+        responses={200: PreviewSerializer, 404: NOT_FOUND, 503: VendorProblem},
+        filters=False,
+    )
+    @action(detail=True, methods=["get"])
+    def preview(self, request: Request, pk: str) -> Response:
+        """Show the change that a promotion would make at the branch's tip, and every gate's refusal."""
+        stage = self.get_object()
+        version = version_or_404(request.query_params.get("version", ""), self.applications())
+        seen = operations.preview(stage, version, caller(request))
+        return Response(PreviewSerializer(seen).data)
+
+
+class Versions(Records[ImageVersion]):
+    """Immutable builds. The digest is the identity, tags are labels that may move."""
+
+    queryset = ImageVersion.objects.all()
+    serializer_class = VersionSerializer
+    filters = {
+        "application": "image__application__slug",
+        "image": "image__slug",
+        "tag": "tag",
+        "digest": "digest",
+        "commit": "commit",
+    }
+    orderings = {"created_at": "created_at", "tag": "tag"}
+
+    def get_queryset(self) -> QuerySet[ImageVersion]:
+        return ImageVersion.objects.filter(image__application__in=self.applications()).select_related(
+            "image__application"
+        )
+
+
+def version_or_404(number: str, applications: QuerySet[Application]) -> ImageVersion:
+    """Return the version with this id among what the caller may see."""
+    if not (number.isascii() and number.isdigit()):
+        raise ValidationError({"version": ["The id of an ImageVersion is needed."]})
+    if len(number) > 18:
+        raise Http404
+    visible = ImageVersion.objects.select_related("image").filter(image__application__in=applications)
+    return get_object_or_404(visible, pk=int(number))
