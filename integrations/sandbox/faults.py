@@ -3,9 +3,10 @@
 The control API writes `world.faults`; every part below is optional and may change at any moment.
 
     latency:      {vendor: seconds} in real seconds, before each request is handled
-    errors:       list of {vendor, status, count, match?, body?, headers?, shape?, after?}
+    errors:       list of {vendor, status, count?, until?, match?, body?, headers?, shape?, after?}
                   The first entry whose vendor and `match` ("METHOD /path-substring", either half may be
-                  missing) fit answers instead of the vendor, `count` times (missing: until removed).
+                  missing) fit answers instead of the vendor, `count` times (missing: for ever), but not after
+                  `until` (unix time).
                   status 0 drops the connection without an answer. `after: true` lets the request be
                   executed first: the lost answer of a write that happened. 429 takes `retry_after`
                   (seconds) and `shape`: "rack" (plain text), "api" (JSON) or "nested" (older JSON).
@@ -14,6 +15,7 @@ The control API writes `world.faults`; every part below is optional and may chan
     commit_race:  n, or {"count": n, "mode": "slip" | "refuse", "path": file}: a stranger's commit lands
                   between the check and the write of the next n commits made through GitLab's API. "slip"
                   (the default) is then built upon, "refuse" makes the ref update fail.
+    watch:        of the cluster alone, see kubernetes/watching.py
     build:        {"fail_next": n}; verification: {"fail_next": n}; degraded: [application names]
 
 Vendor names are those of `world.urls`: gitlab, kubernetes, argocd, registry.
@@ -25,6 +27,7 @@ import asyncio
 import contextlib
 import json
 import time
+from http import HTTPStatus
 from typing import Any, TypeAlias
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -60,6 +63,8 @@ class Faults:
         line = f"{scope['method']} {scope['path']}"
         for entry in self.world.faults.get("errors", []):
             if entry.get("vendor") == self.vendor and _fits(entry.get("match", ""), line):
+                if float(entry.get("until") or time.time() + 1) <= time.time():
+                    continue
                 count = entry.get("count")
                 if count is None:
                     return dict(entry)
@@ -107,7 +112,7 @@ async def _drop(receive: Receive, send: Send) -> None:
 def _reply(error: Json) -> tuple[int, dict[str, str], bytes]:
     status = int(error.get("status", 500))
     headers = {"Content-Type": "application/json"}
-    body: object = {"message": f"{status} Internal Server Error" if status == 500 else str(status)}
+    body: object = {"message": f"{status} {HTTPStatus(status).phrase}"}
     if status == 429:
         headers, body = _too_many(error)
     if "body" in error:

@@ -74,6 +74,8 @@ class Sandbox:
         for name, module, attribute in VENDORS:
             if name in sockets:
                 self.vendors[name] = getattr(importlib.import_module(module), attribute)(self.world)
+        if "control" in self.vendors:
+            self.vendors["control"].peers = self.vendors
         await self._seed()
         for vendor in self.vendors.values():
             await _settle(vendor.start())
@@ -117,10 +119,10 @@ class Sandbox:
         """Stop listening, end open streams, write the state."""
         for server in self._servers:
             server.should_exit = True
-        await asyncio.gather(*self._serving, return_exceptions=True)
         for vendor in self.vendors.values():
             if hasattr(vendor, "close"):
                 await _settle(vendor.close())
+        await asyncio.gather(*self._serving, return_exceptions=True)
         await self.world.close()
 
 
@@ -144,7 +146,9 @@ async def _settle(result: object) -> None:
 
 def _bound(port: int) -> socket.socket:
     """Bind a loopback port; a remembered one that somebody else took is replaced."""
-    listener = socket.socket()
+    # asyncio switches Nagle's algorithm off only for sockets that name their protocol; with it every
+    # answer would wait 40 ms for the client's delayed acknowledgement.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(("127.0.0.1", port))

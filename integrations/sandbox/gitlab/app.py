@@ -71,7 +71,8 @@ class GitLab:
         elif scope["path"].startswith("/api/"):
             # An encoded slash belongs to a path parameter: route on the undecoded path.
             raw = scope.get("raw_path") or scope["path"].encode()
-            await self._api({**scope, "path": raw.decode("ascii"), "root_path": ""}, receive, send)
+            path = raw.decode("ascii").rstrip("/")  # Grape takes a final slash too
+            await self._api({**scope, "path": path, "root_path": ""}, receive, send)
         else:
             await pages.serve(self, scope, receive, send)
 

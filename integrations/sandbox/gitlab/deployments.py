@@ -101,7 +101,7 @@ async def create_deployment(call: Call) -> Response:
         raise ApiError(400, {"message": {"sha": ["The commit does not exist"]}})
     name, now = call.text("environment"), _now(call)
     known = next((row for row in call.project["environments"] if row["name"] == name), None)
-    row = {"id": call.gitlab.state.next_id("deployment"), "iid": next_iid(call.project, "deployment")}
+    row: Json = {"id": call.gitlab.state.next_id("deployment"), "iid": next_iid(call.project, "deployment")}
     row |= {"ref": call.text("ref"), "sha": commit.id, "tag": call.flag("tag"), "status": call.text("status")}
     row |= {"created_at": now, "updated_at": now, "user_id": call.actor["id"]}
     row["environment"] = known or _environment(call, name)
@@ -143,7 +143,7 @@ async def list_deployments(call: Call) -> Response:
 
 def _wanted(call: Call, row: Json) -> bool:
     fits = call.text("environment", row["environment"]["name"]) == row["environment"]["name"]
-    return (
+    return bool(
         fits
         and call.text("status", row["status"]) == row["status"]
         and row["updated_at"] > call.text("updated_after")
@@ -199,7 +199,7 @@ async def create_freeze(call: Call) -> Response:
     for name in ("freeze_start", "freeze_end"):
         if len(call.text(name).split()) != 5:
             raise ApiError(400, {"message": {name: [" is invalid syntax"]}})
-    row = {"id": call.gitlab.state.next_id("freeze"), "freeze_start": call.text("freeze_start")}
+    row: Json = {"id": call.gitlab.state.next_id("freeze"), "freeze_start": call.text("freeze_start")}
     row |= {"freeze_end": call.text("freeze_end"), "cron_timezone": call.text("cron_timezone", "UTC")}
     row |= {"created_at": _now(call), "updated_at": _now(call)}
     call.project["freeze_periods"].append(row)

@@ -88,7 +88,7 @@ async def _write(call: Call, action: str) -> str:
     call.require("branch", "commit_message")
     if action != "delete" and "content" not in call.params:
         raise ApiError(400, {"error": "content is missing"})
-    row = {"action": action, "file_path": call.path("path")}
+    row: Json = {"action": action, "file_path": call.path("path")}
     row |= {
         name: call.params[name] for name in ("content", "encoding", "last_commit_id") if name in call.params
     }

@@ -12,7 +12,7 @@ from integrations.sandbox.gitlab.state import Json, stamp
 from integrations.sandbox.gitlab.web import Access, ApiError, Call, answer, blocking, empty, page, route
 from integrations.sandbox.gitlab.webhooks import EVENTS, alert_status
 
-SECRETS = ("token", "signing_token", "failures")
+SECRETS = ("token", "signing_token", "failures", "auto_disable")
 
 
 def new_hook(number: int, url: str, created: str, options: Json) -> Json:

@@ -220,7 +220,7 @@ class Merging:
 
     def _running(self, project: Json, mr: Json) -> bool:
         pipeline = self.gitlab.pipelines.last_of(project, mr["sha"])
-        return bool(pipeline) and pipeline["status"] in ("created", "pending", "running")
+        return pipeline is not None and pipeline["status"] in ("created", "pending", "running")
 
     def _arm(self, project: Json, mr: Json, user: Json, options: MergeOptions) -> None:
         mr["merge_when_pipeline_succeeds"] = True

@@ -60,7 +60,7 @@ def push(
     before, after = change
     is_tag = ref.startswith("refs/tags/")
     checkout = repository.resolve(after) if after != ZEROS else None
-    commits = _commits(repository, project, before, after, is_tag=is_tag)
+    commits = _commits(repository, project, ref, before, after)
     kind = "tag_push" if is_tag else "push"
     block = hook_project(base, project)
     return {
@@ -98,17 +98,18 @@ def push(
     }
 
 
-def _commits(repository: Repository, project: Json, before: str, after: str, *, is_tag: bool) -> list[Commit]:
+def _commits(repository: Repository, project: Json, ref: str, before: str, after: str) -> list[Commit]:
     """Return the pushed commits, newest first: none for a deletion, or a new branch without new ones."""
     if after == ZEROS:
         return []
-    if is_tag:
+    if ref.startswith("refs/tags/"):
         commit = repository.resolve(after)
         return repository.log("-1", commit) if commit else []
     if before != ZEROS:
         return repository.log(f"{before}..{after}")
-    default = repository.tip(project["default_branch"])
-    return repository.log(after, *([f"^{default}"] if default and default != after else []))
+    default = f"refs/heads/{project['default_branch']}"
+    known = repository.resolve(default) if ref != default else None
+    return repository.log(after, *([f"^{known}"] if known else []))
 
 
 def _touched(base: str, project: Json, repository: Repository, commit: Commit) -> Json:

@@ -53,9 +53,11 @@ async def serve(gitlab: GitLab, scope: Scope, receive: Receive, send: Send) -> N
 
 
 def _service(scope: Scope) -> str:
-    if scope["path"].endswith("/info/refs"):
-        return parse_qs(scope["query_string"].decode()).get("service", ["git-upload-pack"])[0]
-    return str(scope["path"].rsplit("/", 1)[1])
+    path: str = scope["path"]
+    query: bytes = scope["query_string"]
+    if path.endswith("/info/refs"):
+        return parse_qs(query.decode()).get("service", ["git-upload-pack"])[0]
+    return path.rsplit("/", 1)[1]
 
 
 def _admit(
@@ -135,11 +137,10 @@ async def _run(environment: dict[str, str], headers: Headers, receive: Receive, 
         await _answer(process.stdout, send)
     finally:
         feeding.cancel()
-        with contextlib.suppress(ProcessLookupError):
-            if process.stdout.at_eof():
-                await process.wait()
-            else:
-                process.kill()
+        if not process.stdout.at_eof():
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()  # the client went away
+        await process.wait()
 
 
 async def _feed(stdin: asyncio.StreamWriter, receive: Receive, *, gzipped: bool) -> None:

@@ -121,7 +121,10 @@ def _hooks(world: World, gitlab: GitLab, project: Json) -> None:
     slipway["url"] = f"{{hook_base}}/webhooks/gitlab/{invented.GITLAB_SOURCE}"
     rows = [slipway]
     for name in LISTENERS[project["path_with_namespace"]]:
-        rows.append(every | {"name": name, "url": f"{{kubernetes}}/listeners/flask-app/el-{name}"})
+        rows.append(
+            every
+            | {"auto_disable": False, "name": name, "url": f"{{kubernetes}}/listeners/flask-app/el-{name}"}
+        )
     for options in rows:
         project["hooks"].append(new_hook(gitlab.state.next_id("hook"), "", created, options))
     project["protected_branches"] = {"main": {"push": MAINTAINER, "merge": MAINTAINER}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from integrations.sandbox.gitlab.git import Person, Repository
@@ -25,7 +26,7 @@ class History:
         age: float,
         author: Person,
         message: str,
-        files: dict[str, str | None],
+        files: Mapping[str, str | None],
         *,
         parents: tuple[int, ...] = (),
     ) -> int:
