@@ -144,10 +144,10 @@ class System:
             return 0
 
     def run(self, name: str, *arguments: str) -> None:
-        log = (self.folder / f"{name}.log").open("ab")
-        self.processes[name] = subprocess.Popen(
-            [sys.executable, *arguments], cwd=ROOT, env=self.environ, stdout=log, stderr=log
-        )
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                [sys.executable, *arguments], cwd=ROOT, env=self.environ, stdout=log, stderr=log
+            )
 
     def start_worker(self) -> None:
         self.run("worker", "manage.py", "worker")
