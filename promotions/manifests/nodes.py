@@ -32,14 +32,18 @@ class YamlEvent(Protocol):
     implicit: object
 
 
-@dataclass(slots=True, eq=False)
 class Scalar:
-    """A scalar; `event` holds libyaml's marks, `ordinal` is its number in the file's events."""
+    """A scalar; `event` holds libyaml's marks, `ordinal` is its number in the file's events.
 
-    value: str
-    event: YamlEvent
-    ordinal: int
+    No dataclass, like `Collection`: there are many. `source` is set for YAML inside another scalar.
+    """
+
     source: Embedded | None = None
+
+    def __init__(self, value: str, event: YamlEvent, ordinal: int) -> None:
+        self.value = value
+        self.event = event
+        self.ordinal = ordinal
 
     @property
     def line(self) -> int:

@@ -105,12 +105,13 @@ class _Builder:
         for event in islice(iter(read, None), MAX_EVENTS):
             kind = _kind_of(event)
             if kind is ScalarEvent:
+                anchor = event.anchor
                 parent = stack[-1] if stack else None
-                if type(parent) is MappingNode and parent.pending is None and not event.anchor:
+                if type(parent) is MappingNode and parent.pending is None and not anchor:
                     # Half of all scalars are keys, and need no node of their own.
                     parent.pending = event
                 else:
-                    attach(Scalar(event.value, event, len(events)), event.anchor)
+                    attach(Scalar(event.value, event, len(events)), anchor)
             elif kind is MappingStartEvent:
                 self._open(MappingNode(event))
             elif kind is SequenceStartEvent:
