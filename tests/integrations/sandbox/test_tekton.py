@@ -41,9 +41,17 @@ def box(tmp_path: Path) -> Iterator[Box]:
         yield found
 
 
-def start(box: Box, *tasks: Object, name: str = "run", run: Object | None = None, **spec: Any) -> str:
-    """Create a pipeline of the tasks and a run of it."""
-    box.apply(pipeline("p", *tasks, **spec))
+def start(
+    box: Box,
+    *tasks: Object,
+    name: str = "run",
+    run: Object | None = None,
+    last: Object | None = None,
+    **spec: Any,
+) -> str:
+    """Create a pipeline of the tasks (`last` is its finally task) and a run of it."""
+    final = {"finally": [last]} if last else {}
+    box.apply(pipeline("p", *tasks, **spec, **final))
     answer = box.kubernetes.post(f"{TEKTON}/pipelineruns", json=pipeline_run(name, "p", **(run or {})))
     assert answer.status_code == 201, answer.text
     return name
@@ -127,7 +135,7 @@ def test_a_failing_step_fails_its_task_and_skips_what_would_follow(box: Box) -> 
 def test_finally_tasks_run_after_a_failure_and_know_it(box: Box) -> None:
     """tekton-api.md section 2: the run turns False only when the finally tasks have ended."""
     last = step("last", "quick", params=[{"name": "state", "value": "$(tasks.status)"}])
-    start(box, step("a", "broken"), **{"finally": [last]})
+    start(box, step("a", "broken"), last=last)
     done = box.finished("run")
     assert condition(done)["reason"] == "Failed"
     assert "finallyStartTime" in done["status"]
@@ -162,7 +170,7 @@ def test_a_retry_keeps_the_first_attempt_in_retries_status(box: Box) -> None:
 @pytest.mark.parametrize("graceful", [False, True])
 def test_cancelling_kills_the_pod_and_only_the_graceful_way_runs_finally(box: Box, graceful: bool) -> None:
     """tekton-api.md section 4; taskrun-cancelled.json."""
-    start(box, step("a", "slow"), **{"finally": [step("last", "quick")]})
+    start(box, step("a", "slow"), last=step("last", "quick"))
     pod = running_task(box, "run-a")["status"]["podName"]
     assert cancel(box, "run", "CancelledRunFinally" if graceful else "Cancelled").status_code == 200
     done = box.finished("run")
