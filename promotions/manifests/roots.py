@@ -75,8 +75,10 @@ def _values_file(workspace: Workspace, path: str, image: str) -> Iterator[Slot]:
     chart = chart_above(workspace, path) if not path.endswith("requirements.yaml") else None
     parsed = workspace.parsed(path)
     yield from dependency_slots(parsed, image)
-    layers = [values_of(parsed, each.number, each.root) for each in parsed.documents]
-    yield from values_slots(workspace, chart, image, layers, path)
+    # Helm takes one document; in a team's own file of several, each stands for itself.
+    for document in parsed.documents:
+        layer = values_of(parsed, document.number, document.root)
+        yield from values_slots(workspace, chart, image, [layer], f"{path}#{document.number}")
 
 
 def _folder(workspace: Workspace, folder: str, image: str) -> Iterator[Slot]:
