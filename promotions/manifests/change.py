@@ -71,6 +71,7 @@ def compute_release(tree: Tree, orders: Iterable[Order]) -> Change:
 
 def change_hash(edits: Iterable[Edit]) -> str:
     """SHA-256 (hex) over the canonical JSON of the sorted edits; surroundings do not matter."""
+    # Lists, not objects: nothing in the form may depend on the order of keys or on the Python version.
     rows = sorted([edit.file, edit.key, edit.old, edit.new] for edit in edits)
     canonical = json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(canonical.encode("utf-8")).hexdigest()
@@ -95,6 +96,7 @@ def _check_same_image(reference: Reference, scalar: Scalar, image: str) -> None:
         raise ManifestError(file, reference.line, f"{key} decides {reference.image}, not {image}")
     if reference.part is not Part.IMAGE:
         return
+    # Compared with what was found, not with the image: `newName:` lets a base name it otherwise.
     now, then = image_in(scalar.value).repository, image_in(reference.value).repository
     if not same_repository(now, then):
         raise NotFound(file, scalar.line, f"{key} names {now or 'nothing'} by now, not {then}")

@@ -68,6 +68,7 @@ def reference(place: Place, image: str, group: str = "") -> Reference:
 
 
 def _check_literal(place: Place, parts: ImageText, key_path: str) -> None:
+    # Chart versions may hold `+`, which a tag may not.
     bad_tag = place.part is not Part.VERSION and parts.tag is not None and not TAG.match(parts.tag)
     bad_digest = parts.digest is not None and not DIGEST.match(parts.digest)
     if bad_tag or bad_digest:

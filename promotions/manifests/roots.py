@@ -84,6 +84,7 @@ def _values_file(workspace: Workspace, path: str, image: str) -> Iterator[Slot]:
 def _folder(workspace: Workspace, folder: str, image: str) -> Iterator[Slot]:
     sources = list(updater_sources(workspace, folder))
     chart = chart_in(workspace, folder)
+    # Argo CD lays the Image Updater's file over whatever the folder builds, so it is read first.
     if sources:
         for source in sources:
             yield from source_slots(workspace, source, image)
@@ -138,6 +139,7 @@ def _plain_folder(workspace: Workspace, root: str, image: str) -> Iterator[Slot]
     """Everything below: overlays and charts as roots of their own, but not bases that overlays build."""
     folders = workspace.folders_under(root)
     overlays = [each for each in folders if kustomization_in(workspace, each) is not None]
+    # A base counts through its overlays; alone it reaches no cluster.
     built = {name for each in overlays for name in named_folders(workspace, each)}
     own_roots = {*overlays, *(each for each in folders if chart_in(workspace, each) is not None)}
     for folder in folders:
