@@ -41,8 +41,10 @@ def apply_edit(data: bytes, key_path: str, value: str, *, document: int = 0, fil
 
 def edited(parsed: Parsed, changes: Sequence[NewValue]) -> bytes:
     """The file's bytes with all `changes` made and verified; see `apply_edit`."""
+    # Every splice is prepared before the first is made: a refusal leaves nothing half done.
     spans = [splice(parsed, each.scalar, each.value, each.key) for each in changes]
     text = parsed.text
+    # From the end, so that earlier offsets stay right.
     for start, end, new in sorted(spans, reverse=True):
         text = text[:start] + new + text[end:]
     _verify(parsed, text, changes)

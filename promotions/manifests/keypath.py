@@ -80,6 +80,7 @@ def _render(step: Step) -> str:
 
 def pointer(path: Path) -> str:
     """The path as a JSON pointer (RFC 6901), with list items by index."""
+    # `~` first: the other way round the `~1` of a slash would become `~01`.
     steps = (step if isinstance(step, str) else str(step[0]) for step in path)
     return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
 
@@ -114,6 +115,7 @@ def item_steps(items: list[Node]) -> list[Item]:
     maps = [mapping_of(item) for item in items]
     for identity in _IDENTITIES:
         names = [text_of(each.get(identity)) if each else "" for each in maps]
+        # A name that occurs twice (ports and env of lax CRDs) would lead to the wrong item.
         counts = Counter(names)
         if names and all(name and counts[name] == 1 for name in names):
             return [Item(index, identity, name) for index, name in enumerate(names)]
@@ -125,6 +127,7 @@ def walk(node: Node | None, path: Path = (), *, file: str = "") -> Iterator[tupl
 
     Raises Unsafe when aliases unfold to more than `MAX_VISITS` nodes (an alias bomb).
     """
+    # A stack, not recursion: depth then costs memory that is counted, and no interpreter limit is met.
     stack: list[tuple[Path, Node]] = [(path, node)] if node is not None else []
     visits = 0
     while stack:

@@ -175,6 +175,7 @@ def scalar_of(node: Node | None) -> Scalar | None:
 def text_of(node: Node | None) -> str:
     """The scalar's value, or "" for anything else and for a null."""
     scalar = scalar_of(node)
+    # Quoted, these words are text.
     if scalar is None or (not scalar.style and scalar.value in {"~", "null", "Null", "NULL"}):
         return ""
     return scalar.value

@@ -74,6 +74,32 @@ def test_the_hash_differs_when_the_old_value_does() -> None:
     assert len(hashes) == 2
 
 
+def test_the_same_key_in_two_documents_is_not_the_same_change() -> None:
+    tree = MemoryTree({"a.yaml": pods(f"{IMAGE}:1", f"{IMAGE}:1")})
+    references = find_references(tree, IMAGE, root="a.yaml")
+    first, second = (compute_change(tree, [each], IMAGE, tag("2")) for each in references)
+    assert [first.edits[0].key, second.edits[0].key] == [
+        "Pod/p0:spec.containers[name=web].image",
+        "Pod/p1:spec.containers[name=web].image",
+    ]
+    assert first.hash != second.hash
+
+
+def test_documents_without_names_are_told_apart_by_number() -> None:
+    tree = MemoryTree({"a.yaml": b"image: nginx:1\n---\nimage: nginx:1\n"})
+    change = compute_change(tree, find_references(tree, "nginx", root="a.yaml"), "nginx", tag("2"))
+    assert [edit.key for edit in change.edits] == ["#0:image", "#1:image"]
+
+
+@pytest.mark.parametrize("empty", [b"null", b"~", b'""', b""])
+def test_an_empty_tag_is_no_version_and_can_be_filled(empty: bytes) -> None:
+    tree = MemoryTree({"values.yaml": VALUES.replace(b"1.0.0", empty)})
+    references = find_references(tree, IMAGE, root="values.yaml")
+    assert current_version(references) == (None, None, True)
+    data = compute_change(tree, references, IMAGE, tag("1.1.0")).files["values.yaml"]
+    assert data.replace(b'"', b"").rstrip().endswith(b"tag: 1.1.0")
+
+
 def test_an_equal_value_gives_no_edit() -> None:
     tree = MemoryTree({"values.yaml": VALUES})
     change = compute_change(tree, find_references(tree, IMAGE, root="values.yaml"), IMAGE, tag("1.0.0"))
