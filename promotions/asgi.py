@@ -35,8 +35,8 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 def _database() -> dict[str, Any]:
     """Return psycopg's parameters of Django's database, for connections outside the ORM."""
     parameters = connection.get_connection_params()
-    keep = ("dbname", "user", "password", "host", "port", "sslmode", "options")
-    return {name: parameters[name] for name in keep if name in parameters}
+    # What is neither text nor number is Django's own (cursors, adapters); TLS files and the like are libpq's.
+    return {name: value for name, value in parameters.items() if type(value) in (str, int)}
 
 
 hub = Hub(_database())

@@ -42,12 +42,17 @@ def wake(promotion: Promotion) -> None:
 
 
 def _defer(pk: int, stage_id: int, *, wait: float) -> None:
-    """Queue a look. A later look has a lock of its own, so that it never keeps an immediate one away."""
+    """Queue a look. A later look must never keep an immediate one away.
+
+    So it has a queueing lock of its own, and a lower priority: procrastinate lets jobs of one lock
+    overtake only those of lower priority, also while these wait for their time.
+    """
     job = app.configure_task(
         "promotions.advance",
         lock=f"stage:{stage_id}",
         queueing_lock=f"promotion:{pk}" if wait <= 0 else f"promotion-later:{pk}",
         schedule_at=timezone.now() + timedelta(seconds=wait) if wait > 0 else None,
+        priority=0 if wait <= 0 else -1,
     )
     try:
         job.defer(promotion_id=pk)

@@ -26,7 +26,10 @@ def resolve(reference: str) -> str:
         return value
     if scheme == "file":
         try:
-            return Path(name).read_text().removesuffix("\n")
+            return Path(name).read_text(encoding="utf-8").removesuffix("\n")
         except OSError as error:
             raise SecretMissing(f"The secret file {name} can't be read: {error.strerror}.") from error
+        except ValueError:
+            # The decoding error holds the bytes, so it is not chained.
+            raise SecretMissing(f"The secret file {name} is not a text in UTF-8.") from None
     raise SecretMissing(f'"{scheme}" is not a kind of secret reference: use env:NAME or file:/path.')

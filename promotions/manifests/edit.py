@@ -80,15 +80,15 @@ def _same(old: Sequence[YamlEvent], read: Callable[[], YamlEvent], intended: _In
             if ordinal in intended:
                 if not _as_intended(before, after, intended[ordinal]):
                     return False
+            # `implicit` tells plain from quoted and tagged.
             elif before.value != after.value or before.implicit != after.implicit:
                 return False
-        elif kind is AliasEvent:
             if before.anchor != after.anchor:
                 return False
-            continue
-        elif kind is not MappingStartEvent and kind is not SequenceStartEvent:
-            continue
-        if before.anchor != after.anchor or before.tag != after.tag:
+        elif kind is MappingStartEvent or kind is SequenceStartEvent:
+            if before.anchor != after.anchor or before.tag != after.tag:
+                return False
+        elif kind is AliasEvent and before.anchor != after.anchor:
             return False
     return True
 

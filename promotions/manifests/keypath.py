@@ -23,6 +23,7 @@ from promotions.manifests.nodes import (
     Parsed,
     Scalar,
     SequenceNode,
+    items_of,
     mapping_of,
     resolve,
     text_of,
@@ -141,20 +142,22 @@ def walk(node: Node | None, path: Path = (), *, file: str = "") -> Iterator[tupl
             stack.extend(reversed([((*here, key), value) for key, value in entries(current)]))
 
 
-def entries(mapping: Node | None, depth: int = 0) -> list[tuple[str, Node]]:
+def entries(mapping: Node | None) -> list[tuple[str, Node]]:
     """A mapping's entries with those its merge keys bring; its own win, then the first merge."""
     mapping = resolve(mapping)
     if not isinstance(mapping, MappingNode):
         return []
     if not mapping.merges:
         return list(mapping.entries.items())
-    if depth > MAX_PATH:
-        return []
-    found = dict(mapping.entries)
-    for merged in mapping.merges:
-        for key, value in entries(merged, depth + 1):
-            found.setdefault(key, value)
-    return list(found.items())
+    if mapping.flat is None:
+        # Remembered, since merges of merges would otherwise be unfolded again at every level.
+        found = dict(mapping.entries)
+        for merged in mapping.merges:
+            for each in items_of(merged) or [merged]:
+                for key, value in entries(each):
+                    found.setdefault(key, value)
+        mapping.flat = found
+    return list(mapping.flat.items())
 
 
 def locate(parsed: Parsed, document: int, key_path: str) -> Scalar:

@@ -31,18 +31,24 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-PATH = re.compile(r"/webhooks/(gitlab|harbor|distribution)/([0-9a-f-]{36})/?")
+PATH = re.compile(r"/webhooks/(gitlab|harbor|distribution)/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/?")
 MODULES = {"gitlab": gitlab, "harbor": registry, "distribution": registry}
 # GitLab's own limit is 25 MiB; the others send a few KB (reference webhook-security.md).
-LARGEST = {"gitlab": 26 * 2**20, "harbor": 2**20, "distribution": 3 * 2**20}
+LARGEST = {"gitlab": 25 * 2**20, "harbor": 2**20, "distribution": 3 * 2**20}
 _KEPT_HEADERS = ("content-type", "user-agent", "x-gitlab-event", "idempotency-key", "x-gitlab-instance")
 _KEPT_PREFIXES = ("x-gitlab-event-", "x-gitlab-webhook-", "webhook-id", "webhook-timestamp", "ce-")
 _SLOWEST_BODY = 20.0
+# All bodies held at one moment, verified or not: senders together must not exhaust the memory.
+_MOST_HELD = 256 * 2**20
 _REFUSALS_PER_MINUTE = 120
 
 
 class TooLarge(Exception):
     """The body exceeds the cap of its vendor."""
+
+
+class TooSlow(Exception):
+    """The body did not come in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +57,33 @@ class Answer:
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
-ACCEPTED, NOT_FOUND, REFUSED = Answer(202), Answer(404), Answer(401)
-BUSY = Answer(503, ((b"retry-after", b"5"),))
+# The rest of a body that was not read must not be taken for the next request.
+_CLOSE = (b"connection", b"close")
+ACCEPTED, REFUSED = Answer(202), Answer(401)
+NOT_FOUND, TOO_LARGE = Answer(404, (_CLOSE,)), Answer(413, (_CLOSE,))
+TOO_SLOW, ENCODED = Answer(408, (_CLOSE,)), Answer(415, (_CLOSE,))
+NOT_POST = Answer(405, ((b"allow", b"POST"), _CLOSE))
+FLOODED = Answer(429, ((b"retry-after", b"60"), _CLOSE))
+BUSY = Answer(503, ((b"retry-after", b"5"), _CLOSE))
 
 
 class Receiver:
-    """The ASGI application under /webhooks/. `writer` is started with the first delivery."""
+    """The ASGI application under /webhooks/. `writer` is started with the first delivery.
 
-    def __init__(self, database: dict[str, Any]) -> None:
-        self.writer = BatchWriter(database)
+    `slowest_body` is in seconds, `most_held` in bytes.
+    """
+
+    def __init__(
+        self,
+        database: dict[str, Any],
+        *,
+        writer: BatchWriter | None = None,
+        slowest_body: float = _SLOWEST_BODY,
+        most_held: int = _MOST_HELD,
+    ) -> None:
+        self.writer = writer or BatchWriter(database)
+        self._slowest_body, self._most_held = slowest_body, most_held
+        self._held = 0
         self._refused: dict[str, tuple[float, int]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -67,9 +91,11 @@ class Receiver:
         try:
             answer = await self._answer(scope, receive)
         except TooLarge:
-            answer = Answer(413)
-        except TimeoutError:
-            answer = Answer(408)
+            answer = TOO_LARGE
+        except TooSlow:
+            answer = TOO_SLOW
+        except psycopg.errors.ForeignKeyViolation:
+            answer = NOT_FOUND  # the source was removed a moment ago
         except (Full, psycopg.Error, OSError) as error:
             log.error("a webhook could not be kept", error=type(error).__name__)
             answer = BUSY
@@ -82,10 +108,10 @@ class Receiver:
         if match is None:
             return NOT_FOUND
         if scope["method"] != "POST":
-            return Answer(405, ((b"allow", b"POST"),))
+            return NOT_POST
         vendor, source_id = match.groups()
         if self._is_flooding(source_id):
-            return Answer(429, ((b"retry-after", b"60"),))
+            return FLOODED
         source = await self.writer.source(source_id)
         if source is None or source.vendor != vendor:
             return NOT_FOUND
@@ -93,10 +119,39 @@ class Receiver:
             name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]
         }
         if headers.get("content-encoding", "identity") != "identity":
-            return Answer(415)
-        async with asyncio.timeout(_SLOWEST_BODY):
-            body = await _read(headers, receive, LARGEST[vendor])
-        return await self._take(source, headers, body)
+            return ENCODED
+        parts: list[bytes] = []
+        try:
+            await self._read(headers, receive, LARGEST[vendor], parts)
+            return await self._take(source, headers, b"".join(parts))
+        finally:
+            self._held -= sum(len(part) for part in parts)
+
+    async def _read(self, headers: dict[str, str], receive: Receive, largest: int, into: list[bytes]) -> None:
+        declared = headers.get("content-length", "")
+        if declared.isdigit() and int(declared) > largest:
+            raise TooLarge
+        try:
+            async with asyncio.timeout(self._slowest_body):
+                await self._read_parts(receive, largest, into)
+        except TimeoutError as error:
+            raise TooSlow from error
+
+    async def _read_parts(self, receive: Receive, largest: int, into: list[bytes]) -> None:
+        size, more = 0, True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ConnectionError("the sender hung up")
+            part = message.get("body", b"")
+            size += len(part)
+            if size > largest:
+                raise TooLarge
+            if self._held + len(part) > self._most_held:
+                raise Full
+            self._held += len(part)
+            into.append(part)
+            more = message.get("more_body", False)
 
     async def _take(self, source: Source, headers: dict[str, str], body: bytes) -> Answer:
         module = MODULES[source.vendor]
@@ -119,24 +174,6 @@ class Receiver:
         if time.monotonic() - since >= 60:
             since, count = time.monotonic(), 0
         self._refused[source_id] = (since, count + 1)
-
-
-async def _read(headers: dict[str, str], receive: Receive, largest: int) -> bytes:
-    declared = headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > largest:
-        raise TooLarge
-    parts, size, more = [], 0, True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise OSError("the sender hung up")
-        part = message.get("body", b"")
-        size += len(part)
-        if size > largest:
-            raise TooLarge
-        parts.append(part)
-        more = message.get("more_body", False)
-    return b"".join(parts)
 
 
 def _secrets(source: Source) -> WebhookSecrets:

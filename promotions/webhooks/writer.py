@@ -17,6 +17,8 @@ log = structlog.get_logger(__name__)
 
 LARGEST_BATCH = 256
 LONGEST_QUEUE = 2048
+# Seconds to wait for the database. GitLab gives up after ten; a 503 in time says when to come again.
+PATIENCE = 5.0
 _SOURCE_KEPT = 5.0
 
 _INSERT = """
@@ -62,40 +64,56 @@ class Receipt:
     body: bytes
 
 
+_Waiting = tuple[Receipt, asyncio.Future[None]]
+
+
 class BatchWriter:
     """Owned by one event loop. `keep` returns once the receipt is committed."""
 
-    def __init__(self, database: dict[str, Any]) -> None:
+    def __init__(
+        self, database: dict[str, Any], *, longest_queue: int = LONGEST_QUEUE, patience: float = PATIENCE
+    ) -> None:
         self._database = database
+        self._patience = patience
         self._pool: AsyncConnectionPool | None = None
-        self._queue: asyncio.Queue[tuple[Receipt, asyncio.Future[None]]] = asyncio.Queue(LONGEST_QUEUE)
+        self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(longest_queue)
         self._task: asyncio.Task[None] | None = None
-        self._sources: dict[str, tuple[float, Source | None]] = {}
+        self._sources: dict[str, tuple[float, Source]] = {}
 
     async def _connections(self) -> AsyncConnectionPool:
         if self._pool is None:
             self._pool = AsyncConnectionPool(
-                kwargs={**self._database, "autocommit": True}, min_size=0, max_size=2, open=False, timeout=5
+                kwargs={**self._database, "autocommit": True},
+                min_size=0,
+                max_size=2,
+                open=False,
+                timeout=self._patience,
+                # A connection that died with the server must not cost a delivery when the server is back.
+                check=AsyncConnectionPool.check_connection,
             )
             await self._pool.open()
         return self._pool
 
     async def source(self, source_id: str) -> Source | None:
         """Return a source, at most a few seconds old."""
-        read_at, source = self._sources.get(source_id, (-1e9, None))
-        if time.monotonic() - read_at < _SOURCE_KEPT and source is not None:
-            return source
+        kept = self._sources.get(source_id)
+        if kept is not None and time.monotonic() - kept[0] < _SOURCE_KEPT:
+            return kept[1]
         pool = await self._connections()
-        async with pool.connection() as connection:
+        async with asyncio.timeout(self._patience), pool.connection() as connection:
             row = await (await connection.execute(_SOURCE, [source_id])).fetchone()
-        found = Source(row[0], row[1], tuple(row[2]), tuple(row[3])) if row else None
+        # Ids that don't exist are not remembered: guessing them must not fill the memory.
+        if row is None:
+            self._sources.pop(source_id, None)
+            return None
+        found = Source(row[0], row[1], tuple(row[2]), tuple(row[3]))
         self._sources[source_id] = (time.monotonic(), found)
         return found
 
     async def refused(self, source_id: str) -> None:
         """Count a wrong secret; its body is not kept."""
         pool = await self._connections()
-        async with pool.connection() as connection:
+        async with asyncio.timeout(self._patience), pool.connection() as connection:
             await connection.execute(_REFUSED, [source_id])
 
     async def keep(self, receipt: Receipt) -> None:
@@ -116,17 +134,23 @@ class BatchWriter:
                 batch.append(self._queue.get_nowait())
             await self._write(batch)
 
-    async def _write(self, batch: Sequence[tuple[Receipt, asyncio.Future[None]]]) -> None:
+    async def _write(self, batch: Sequence[_Waiting]) -> None:
+        """Commit a batch; what the database refuses in it is found by writing one at a time."""
         try:
-            await self._commit([receipt for receipt, _future in batch])
-        except (psycopg.Error, OSError) as error:
-            for _receipt, written in batch:
-                if not written.done():
-                    written.set_exception(error)
-            return
-        for _receipt, written in batch:
-            if not written.done():
-                written.set_result(None)
+            async with asyncio.timeout(self._patience):
+                await self._commit([receipt for receipt, _future in batch])
+        except (psycopg.DataError, psycopg.IntegrityError) as error:
+            if len(batch) == 1:
+                _answer(batch, error)
+            for waiting in batch if len(batch) > 1 else ():
+                await self._write([waiting])
+        except Exception as error:
+            # The outermost loop: whatever it was, nobody may wait for an answer that never comes.
+            if not isinstance(error, psycopg.Error | OSError):
+                log.exception("a batch of webhooks could not be written")
+            _answer(batch, error)
+        else:
+            _answer(batch, None)
 
     async def _commit(self, receipts: Sequence[Receipt]) -> None:
         # The same order everywhere: two workers with the same duplicates must not wait for each other.
@@ -136,14 +160,29 @@ class BatchWriter:
         async with pool.connection() as connection:
             async with connection.transaction(), connection.cursor() as cursor:
                 await cursor.executemany(_INSERT, rows)
+            # What is committed is kept: a sweep finds it, should waking the workers fail.
             try:
                 await connection.execute(_WAKE)
             except psycopg.errors.UniqueViolation:
                 log.debug("processing is queued already")
+            except psycopg.Error as error:
+                log.warning("the workers could not be woken", error=str(error))
 
     async def close(self) -> None:
         """Stop writing and give the connections back."""
         if self._task is not None:
             self._task.cancel()
+        while not self._queue.empty():
+            _answer([self._queue.get_nowait()], Full())
         if self._pool is not None:
             await self._pool.close()
+
+
+def _answer(batch: Sequence[_Waiting], error: Exception | None) -> None:
+    for _receipt, written in batch:
+        if written.done():  # the one who waited is gone
+            continue
+        if error is None:
+            written.set_result(None)
+        else:
+            written.set_exception(error)

@@ -320,7 +320,7 @@ def test_kubectl_get_watch_prints_a_run_until_it_succeeded(box: Box, tmp_path: P
     ) as following:
         assert following.stdout is not None
         lines = [following.stdout.readline().split()]
-        while not lines[-1][1:3] == ["True", "Succeeded"]:
+        while lines[-1][1:3] != ["True", "Succeeded"]:
             lines.append(following.stdout.readline().split())
             assert lines[-1], "kubectl ended before the run did"
         following.terminate()
