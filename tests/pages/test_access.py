@@ -36,15 +36,12 @@ def addresses(catalogue: cast.Catalogue, by: cast.People) -> dict[str, str]:
         "run-log": (run.pk, log.pk),
         "delivery": (delivery.pk,),
     }
-    return {
-        name: reverse(
-            name,
-            args=arguments.get(
-                name, (promotion.pk,) if name.startswith("promotion") and name != "promotions" else ()
-            ),
-        )
-        for name in own_views()
-    }
+    found = {}
+    for name in own_views():
+        is_about_one = name.startswith("promotion") and name != "promotions"
+        default = (promotion.pk,) if is_about_one else ()
+        found[name] = reverse(name, args=arguments.get(name, default))
+    return found
 
 
 def test_every_view_names_the_permission_it_needs() -> None:

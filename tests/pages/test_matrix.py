@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -106,14 +107,8 @@ def test_a_page_asks_for_what_it_shows_from_before_its_queries(
 
 
 def test_more_rows_need_no_more_queries(
-    catalogue: cast.Catalogue,
-    people: cast.People,
-    sign_in: SignIn,
-    django_assert_num_queries: pytest.FixtureRequest,
+    catalogue: cast.Catalogue, people: cast.People, sign_in: SignIn
 ) -> None:
-    from django.db import connection
-    from django.test.utils import CaptureQueriesContext
-
     client = sign_in(people.admin)
     with CaptureQueriesContext(connection) as few:
         client.get("/")
