@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.test import Client
-from django.urls import get_resolver, reverse
+from django.urls import URLPattern, get_resolver, reverse
 
 from promotions.views.permissions import Permission
 from tests import cast
@@ -18,7 +18,7 @@ def own_views() -> dict[str, object]:
     return {
         str(pattern.name): pattern.callback
         for pattern in get_resolver().url_patterns
-        if not str(pattern.pattern).startswith(FOREIGN) and hasattr(pattern, "callback")
+        if isinstance(pattern, URLPattern) and not str(pattern.pattern).startswith(FOREIGN)
     }
 
 

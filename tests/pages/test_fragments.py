@@ -25,7 +25,7 @@ def test_every_fragment_is_on_its_page_exactly_as_it_is_pushed(
     cast.make_upstream(catalogue.gitlab, "branches")
     log = StepLog.objects.get(task_run__run=run, task_run__task="build")
     application = catalogue.application
-    pages = {
+    pages: dict[str, list[tuple[str, object]]] = {
         "/": [("cell", catalogue.dev.pk), ("cell", catalogue.production.pk), ("upstreams", "all")],
         application.get_absolute_url(): [
             ("stage", catalogue.production.pk),
