@@ -54,7 +54,8 @@ def parse_diff(text: str) -> list[DiffFile]:
 
 
 def _files(lines: list[str]) -> Iterator[tuple[str, list[str]]]:
-    path, body = "", []
+    path = ""
+    body: list[str] = []
     for index, line in enumerate(lines):
         following = lines[index + 1] if index + 1 < len(lines) else ""
         # A removed line may itself begin with "--": a heading is always two lines.

@@ -9,13 +9,13 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from procrastinate.contrib.django import app
+from procrastinate.exceptions import AlreadyEnqueued
+
 from integrations.gitlab import webhooks as gitlab
 from integrations.hints import Hint, Reading
 from integrations.images import parse_image
 from integrations.registry import webhooks as registry
-from procrastinate.contrib.django import app
-from procrastinate.exceptions import AlreadyEnqueued
-
 from promotions import engine
 from promotions.choices import DeliveryOutcome, Vendor
 from promotions.live import announce
