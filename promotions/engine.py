@@ -30,6 +30,7 @@ log = structlog.get_logger(__name__)
 Status = PromotionStatus
 
 _MOST_STEPS_A_LOOK = 20
+_NOW, _LATER = 1, 0
 _LONGEST_BACK_OFF = 60.0
 # How long an unreachable vendor is waited for before the promotion ends errored (it can be retried).
 _OUTAGE_PATIENCE = timedelta(minutes=30)
@@ -38,14 +39,20 @@ _OUTAGE_PATIENCE = timedelta(minutes=30)
 def wake(promotion: Promotion) -> None:
     """Have the promotion looked at now, once the current transaction has committed."""
     pk, stage_id = promotion.pk, promotion.stage_id
-    transaction.on_commit(lambda: _defer(pk, stage_id, wait=0))
+    # Robust: what was committed is done, and the sweep finds what was not queued.
+    transaction.on_commit(lambda: _defer(pk, stage_id, wait=0), robust=True)
 
 
 def _defer(pk: int, stage_id: int, *, wait: float) -> None:
-    """Queue a look. A later look has a lock of its own, so that it never keeps an immediate one away."""
+    """Queue a look. A later look has a lock of its own, so that it never keeps an immediate one away.
+
+    Procrastinate lets no job pass an older one of its lock, not even one that is only due in a minute: an
+    immediate look passes by its higher priority.
+    """
     job = app.configure_task(
         "promotions.advance",
         lock=f"stage:{stage_id}",
+        priority=_NOW if wait <= 0 else _LATER,
         queueing_lock=f"promotion:{pk}" if wait <= 0 else f"promotion-later:{pk}",
         schedule_at=timezone.now() + timedelta(seconds=wait) if wait > 0 else None,
     )

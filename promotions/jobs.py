@@ -5,6 +5,8 @@ from __future__ import annotations
 import structlog
 from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
+from procrastinate.exceptions import UniqueViolation
+from procrastinate.jobs import Status
 
 from integrations.errors import Unavailable
 from promotions import comparisons, engine, live
@@ -82,4 +84,8 @@ async def rescue(context: object, timestamp: int) -> None:
     """Give the jobs of killed workers to living ones (measurements.md: this must be scheduled)."""
     for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=8):
         log.warning("a worker died with this job", job=job.id, task=job.task_name)
-        await app.job_manager.retry_job(job)
+        try:
+            await app.job_manager.retry_job(job)
+        except UniqueViolation:
+            # The same look was queued since: that one will do, and the dead one must give its lock back.
+            await app.job_manager.finish_job(job, Status.FAILED, delete_job=False)
