@@ -6,9 +6,9 @@ import threading
 from datetime import timedelta
 
 from django.utils import timezone
-from integrations.images import parse_image
 
 from integrations.errors import IntegrationError, NotFound
+from integrations.images import parse_image
 from promotions import vendors
 from promotions.live import announce
 from promotions.models import Connection, Image, ImageVersion, Stage, StageState
