@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import structlog
+from django.db import transaction
 from procrastinate.contrib.django import app
 from procrastinate.exceptions import AlreadyEnqueued
 
@@ -27,7 +28,9 @@ def want(application: Application, base: str, head: str) -> Comparison | None:
     if known is None:
         job = app.configure_task("promotions.compare", queueing_lock=f"compare:{base}:{head}")
         try:
-            job.defer(application_id=application.pk, base=base, head=head)
+            # A savepoint: the queue answers a repeated wish with an error that would end the transaction.
+            with transaction.atomic():
+                job.defer(application_id=application.pk, base=base, head=head)
         except AlreadyEnqueued:
             log.debug("being read already", base=base, head=head)
     return known

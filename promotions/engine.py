@@ -30,7 +30,6 @@ log = structlog.get_logger(__name__)
 Status = PromotionStatus
 
 _MOST_STEPS_A_LOOK = 20
-_NOW, _LATER = 1, 0
 _LONGEST_BACK_OFF = 60.0
 # How long an unreachable vendor is waited for before the promotion ends errored (it can be retried).
 _OUTAGE_PATIENCE = timedelta(minutes=30)
@@ -44,17 +43,17 @@ def wake(promotion: Promotion) -> None:
 
 
 def _defer(pk: int, stage_id: int, *, wait: float) -> None:
-    """Queue a look. A later look has a lock of its own, so that it never keeps an immediate one away.
+    """Queue a look. A later look must never keep an immediate one away.
 
-    Procrastinate lets no job pass an older one of its lock, not even one that is only due in a minute: an
-    immediate look passes by its higher priority.
+    So it has a queueing lock of its own, and a lower priority: procrastinate lets jobs of one lock
+    overtake only those of lower priority, also while these wait for their time.
     """
     job = app.configure_task(
         "promotions.advance",
         lock=f"stage:{stage_id}",
-        priority=_NOW if wait <= 0 else _LATER,
         queueing_lock=f"promotion:{pk}" if wait <= 0 else f"promotion-later:{pk}",
         schedule_at=timezone.now() + timedelta(seconds=wait) if wait > 0 else None,
+        priority=0 if wait <= 0 else -1,
     )
     try:
         job.defer(promotion_id=pk)

@@ -17,7 +17,7 @@ BASE_URL = environ.base_url("http://127.0.0.1:8000")
 ALLOWED_HOSTS = environ.words("ALLOWED_HOSTS")
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "promotions.adminconfig.SlipwayAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 from django.utils import timezone
 
@@ -82,14 +84,25 @@ def make_people() -> People:
         approver=_person("approver", "Ada", "Weber"),
         viewer=_person("viewer", "Vic", "Lund"),
         outsider=_person("outsider", "Olu", "Mensah"),
-        admin=User.objects.create_superuser(
-            "admin", "admin@example.com", PASSWORD, first_name="Mar", last_name="Costa"
-        ),
+        admin=_person("admin", "Mar", "Costa", is_staff=True, is_superuser=True),
     )
 
 
-def _person(name: str, first: str, last: str) -> User:
-    return User.objects.create_user(name, f"{name}@example.com", PASSWORD, first_name=first, last_name=last)
+def _person(name: str, first: str, last: str, **rights: bool) -> User:
+    return User.objects.create(
+        username=name,
+        email=f"{name}@example.com",
+        password=_hashed(),
+        first_name=first,
+        last_name=last,
+        **rights,
+    )
+
+
+@cache
+def _hashed() -> str:
+    """Hashing is slow on purpose: once is enough for the same password."""
+    return make_password(PASSWORD)
 
 
 def make_catalogue(people: People | None = None) -> Catalogue:

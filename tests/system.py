@@ -60,7 +60,7 @@ def wait_for(
             return seen
         if time.monotonic() > deadline:
             raise NotInTime(f"{what or 'it'} did not happen within {seconds:g} s; seen last: {seen!r}")
-        time.sleep(0.05)
+        time.sleep(0.2)
 
 
 def _server_url() -> str:
@@ -93,6 +93,13 @@ def drop_database(name: str) -> None:
         connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
+def sandbox_secrets() -> dict[str, str]:
+    """Return the variables that the demo's catalogue refers to."""
+    from promotions import demo
+
+    return demo.environment()
+
+
 class System:
     """The running processes, and what a test says to them. Made by `running_system`."""
 
@@ -112,6 +119,7 @@ class System:
             "PYTHONPATH": str(ROOT),
             "DJANGO_SETTINGS_MODULE": "promotions.settings",
             "DATABASE_POOL": "true",
+            **sandbox_secrets(),
         }
 
     def start(self) -> None:
@@ -130,9 +138,6 @@ class System:
         wait_for(self._health, lambda status: status == 200, what="the web process's health")
 
     def prepare(self) -> None:
-        from promotions import demo
-
-        self.environ |= demo.environment()
         command = [sys.executable, "-c", PREPARE, json.dumps(self.urls), self.base]
         done = subprocess.run(command, cwd=ROOT, env=self.environ, check=True, stdout=subprocess.PIPE)
         self.passwords = json.loads(done.stdout.splitlines()[-1])
@@ -144,10 +149,10 @@ class System:
             return 0
 
     def run(self, name: str, *arguments: str) -> None:
-        log = (self.folder / f"{name}.log").open("ab")
-        self.processes[name] = subprocess.Popen(
-            [sys.executable, *arguments], cwd=ROOT, env=self.environ, stdout=log, stderr=log
-        )
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                [sys.executable, *arguments], cwd=ROOT, env=self.environ, stdout=log, stderr=log
+            )
 
     def start_worker(self) -> None:
         self.run("worker", "manage.py", "worker")

@@ -4,7 +4,6 @@ None of them raises for anything a sender can write.
 """
 
 # All vendors' modules have the same five functions, whether they need every argument or not.
-# ruff: noqa: ARG001
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from integrations.errors import IntegrationError, NotFound, Rejected, Unavailabl
 from integrations.http import HttpClient, Params, Response, Retry, parse_json, same_origin
 from integrations.images import is_digest
 from integrations.registry import reading
-from integrations.registry.auth import VENDOR, Tokens, challenge_of
+from integrations.registry.auth import VENDOR, Tokens, basic, challenge_of
 from integrations.registry.types import ImageInfo
 from integrations.shape import Json, mapping, sequence, text, texts
 
@@ -57,6 +57,7 @@ class RegistryClient:
         hosts = (*realm_hosts, host_alias) if host_alias else realm_hosts
         self._tokens = Tokens(self._http, username=username, password=password, realm_hosts=hosts)
         self._authorization: dict[str, str] = {}
+        self._basic = {"Authorization": basic(username, password)} if username else {}
         self._harbor = harbor
         self.host_alias = host_alias or re.sub(r"^https?://", "", self._http.base_url)
 
@@ -121,7 +122,8 @@ class RegistryClient:
                 "page_size": str(min(_PAGE, limit)),
                 "with_tag": "true",
             }
-            answer = self._get(repository, _artifacts(repository), params=params)
+            # Harbor's own API takes Basic credentials and sends no challenge to answer.
+            answer = self._http.read(_artifacts(repository), params=params, headers=self._basic)
             entries = [mapping(entry) for entry in sequence(parse_json(VENDOR, answer.content))]
             images = [reading.artifact(entry, repository) for entry in entries if reading.is_image(entry)]
             found += [image for image in images if image.tags]

@@ -6,7 +6,6 @@ form or CloudEvents.
 """
 
 # All vendors' modules have the same five functions, whether they need every argument or not.
-# ruff: noqa: ARG001
 
 from __future__ import annotations
 

@@ -148,7 +148,9 @@ class World:
 
     def save(self) -> None:
         """Write every store, each file replaced at once so that a kill leaves the old or the new one."""
-        self._save_due = None
+        if self._save_due is not None:
+            self._save_due.cancel()
+            self._save_due = None
         for name, state in self._stores.items():
             draft = self._path(name).with_suffix(".new")
             draft.write_text(json.dumps(state))
@@ -159,9 +161,10 @@ class World:
 
     async def close(self) -> None:
         """Stop the background work and write what is not yet on disk."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._save_due is not None:
-            self._save_due.cancel()
+        # Asked again until they are gone: Python 3.11's wait_for forgets a cancellation that meets its
+        # result, and work that is ending may spawn more.
+        while self._tasks:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.wait(list(self._tasks), timeout=0.2)
         self.save()

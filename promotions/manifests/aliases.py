@@ -17,11 +17,13 @@ def check_shared(parsed: Parsed, meant: Sequence[tuple[Reference, Scalar]]) -> N
     """Raises AliasRefused when a scalar is reached by a path that is not among the places meant."""
     for document in parsed.documents:
         here = [(each, scalar) for each, scalar in meant if each.document == document.number]
+        # Most documents have no alias at all, and are not walked.
         if document.aliases and here:
             _check_document(parsed, document, here)
 
 
 def _check_document(parsed: Parsed, document: Document, meant: Sequence[tuple[Reference, Scalar]]) -> None:
+    # What is shared is the scalar in the file; YAML inside it has no anchors of the outside.
     wanted = {id(_outermost(scalar)): scalar for _, scalar in meant}
     paths = [parse_path(reference.key_path) for reference, _ in meant]
     for path, scalar in _uses(parsed, document):

@@ -52,6 +52,7 @@ def application_slots(workspace: Workspace, resource: Resource, image: str) -> l
     for address in _sources(resource.at):
         slots += _chart_source(address, image)
         folder = text_of(child(address.node, "path"))
+        # The source may be of another repository; then the folder is not here, and only overrides count.
         in_tree = inside(folder, file=address.parsed.file) if folder else None
         slots += source_slots(workspace, Source(address, in_tree), image)
     return slots
@@ -60,6 +61,7 @@ def application_slots(workspace: Workspace, resource: Resource, image: str) -> l
 def _sources(address: Address | None) -> Iterator[Address]:
     if address is None:
         return
+    # An ApplicationSet holds the Application it stamps out under spec.template.
     for path in (("spec",), ("spec", "template", "spec")):
         spec = child(address.node, *path)
         steps: list[tuple[Path, Node | None]] = [(("source",), child(spec, "source"))]
@@ -104,6 +106,7 @@ def _kustomize_slots(workspace: Workspace, source: Source, image: str) -> list[S
 
 def _override(slot: Slot, place: Place) -> None:
     new = image_in(place.scalar.value)
+    # The tag below stays in force when the override only renames.
     slot.repository = new.repository
     if new.tag or new.digest:
         slot.tag, slot.digest, slot.places = new.tag, new.digest, (place,)
@@ -118,6 +121,7 @@ def _image_overrides(source: Source) -> Iterator[tuple[Place, str]]:
         if scalar is not None:
             path: Path = (*address.path, "kustomize", "images", step)
             kind = source.kind(Kind.ARGOCD_KUSTOMIZE_IMAGE)
+            # Argo CD hands each entry to `kustomize edit set image`, hence the `old=new` form.
             old, equals, _ = scalar.value.partition("=")
             name = old if equals else split_image(scalar.value).repository
             yield Place(address.parsed, address.number, path, scalar, kind, Part.IMAGE), name
@@ -138,6 +142,7 @@ def _value_files(workspace: Workspace, source: Source) -> Iterator[Branch]:
         scalar = scalar_of(item)
         if scalar is None or "://" in scalar.value:
             continue
+        # `$name` is a `ref` of another source, and Argo CD reads a leading `/` from the repository root.
         from_root = scalar.value.startswith(("$", "/"))
         name = scalar.value.partition("/")[2] if from_root else scalar.value
         folder = "" if from_root else source.folder or ""
@@ -154,6 +159,7 @@ def _inline_values(source: Source, image: str) -> Iterator[Branch]:
     values = child(address.node, "helm", "valuesObject")
     if values is not None:
         yield values_of(address.parsed, address.number, values, path, kind)
+    # Order of precedence: valueFiles, values, valuesObject, parameters; the last wins.
     parameters = list(_parameters(source))
     if parameters:
         yield _together(parameters)

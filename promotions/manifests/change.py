@@ -14,7 +14,7 @@ from promotions.manifests.errors import ManifestError, NotFound
 from promotions.manifests.images import same_repository
 from promotions.manifests.keypath import locate
 from promotions.manifests.model import Change, Edit, Part, Reference, Target
-from promotions.manifests.nodes import Scalar
+from promotions.manifests.nodes import Node, Parsed, Scalar, child, text_of
 from promotions.manifests.places import image_in
 from promotions.manifests.scalars import needs_quotes
 from promotions.manifests.tree import Tree
@@ -61,7 +61,9 @@ def compute_release(tree: Tree, orders: Iterable[Order]) -> Change:
         changes = _new_values(meant)
         if changes:
             files[file] = edited(parsed, changes)
-            edits += [Edit(file, each.key, each.scalar.value, each.value) for each in changes]
+            edits += [
+                Edit(file, _key(parsed, each, meant), each.scalar.value, each.value) for each in changes
+            ]
     edits.sort(key=lambda edit: (edit.file, edit.key))
     diff = "".join(unified_diff(file, workspace.read(file), data) for file, data in files.items())
     return Change(tuple(edits), files, diff, change_hash(edits))
@@ -69,6 +71,7 @@ def compute_release(tree: Tree, orders: Iterable[Order]) -> Change:
 
 def change_hash(edits: Iterable[Edit]) -> str:
     """SHA-256 (hex) over the canonical JSON of the sorted edits; surroundings do not matter."""
+    # Lists, not objects: nothing in the form may depend on the order of keys or on the Python version.
     rows = sorted([edit.file, edit.key, edit.old, edit.new] for edit in edits)
     canonical = json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(canonical.encode("utf-8")).hexdigest()
@@ -93,6 +96,7 @@ def _check_same_image(reference: Reference, scalar: Scalar, image: str) -> None:
         raise ManifestError(file, reference.line, f"{key} decides {reference.image}, not {image}")
     if reference.part is not Part.IMAGE:
         return
+    # Compared with what was found, not with the image: `newName:` lets a base name it otherwise.
     now, then = image_in(scalar.value).repository, image_in(reference.value).repository
     if not same_repository(now, then):
         raise NotFound(file, scalar.line, f"{key} names {now or 'nothing'} by now, not {then}")
@@ -116,3 +120,22 @@ def _differs(change: NewValue) -> bool:
     """Equal text without quotes still changes where YAML reads it as a number: `1.10` is not "1.10"."""
     scalar = change.scalar
     return scalar.value != change.value or (not scalar.style and needs_quotes(change.value))
+
+
+def _key(parsed: Parsed, change: NewValue, meant: Sequence[_Meant]) -> str:
+    """The key path; in a file of several documents with the resource before it: `Pod/web:spec...`.
+
+    The same path in two documents must not give the same edit, or an approval of the one would cover the
+    other. The resource's name, unlike the document's number, stays when documents are added.
+    """
+    if len(parsed.documents) == 1:
+        return change.key
+    number = next(each.reference.document for each in meant if each.scalar is change.scalar)
+    names = [_identity(document.root) for document in parsed.documents]
+    own = names[number]
+    return f"{own}:{change.key}" if own and names.count(own) == 1 else f"#{number}:{change.key}"
+
+
+def _identity(root: Node | None) -> str:
+    parts = child(root, "kind"), child(root, "metadata", "namespace"), child(root, "metadata", "name")
+    return "/".join(filter(None, map(text_of, parts)))

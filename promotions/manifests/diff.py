@@ -21,6 +21,7 @@ def unified_diff(file: str, old: bytes, new: bytes) -> str:
 
 
 def _lines(data: bytes) -> list[str]:
+    # Not splitlines(): that also breaks at form feeds and U+2028, where Git does not.
     lines = data.decode("utf-8").split("\n")
     last = lines.pop()
     ended = [line + "\n" for line in lines]
@@ -31,6 +32,7 @@ def _ranges(changed: list[int], count: int) -> list[tuple[int, int]]:
     """Line ranges [first, last) of the hunks, neighbours joined."""
     ranges: list[tuple[int, int]] = []
     for number in changed:
+        # Hunks whose context touches become one, as Git writes them.
         first, last = max(0, number - CONTEXT), min(count, number + CONTEXT + 1)
         if ranges and first <= ranges[-1][1]:
             first = ranges.pop()[0]

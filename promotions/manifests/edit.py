@@ -41,8 +41,10 @@ def apply_edit(data: bytes, key_path: str, value: str, *, document: int = 0, fil
 
 def edited(parsed: Parsed, changes: Sequence[NewValue]) -> bytes:
     """The file's bytes with all `changes` made and verified; see `apply_edit`."""
+    # Every splice is prepared before the first is made: a refusal leaves nothing half done.
     spans = [splice(parsed, each.scalar, each.value, each.key) for each in changes]
     text = parsed.text
+    # From the end, so that earlier offsets stay right.
     for start, end, new in sorted(spans, reverse=True):
         text = text[:start] + new + text[end:]
     _verify(parsed, text, changes)
@@ -80,15 +82,15 @@ def _same(old: Sequence[YamlEvent], read: Callable[[], YamlEvent], intended: _In
             if ordinal in intended:
                 if not _as_intended(before, after, intended[ordinal]):
                     return False
+            # `implicit` tells plain from quoted and tagged.
             elif before.value != after.value or before.implicit != after.implicit:
                 return False
-        elif kind is AliasEvent:
             if before.anchor != after.anchor:
                 return False
-            continue
-        elif kind is not MappingStartEvent and kind is not SequenceStartEvent:
-            continue
-        if before.anchor != after.anchor or before.tag != after.tag:
+        elif kind is MappingStartEvent or kind is SequenceStartEvent:
+            if before.anchor != after.anchor or before.tag != after.tag:
+                return False
+        elif kind is AliasEvent and before.anchor != after.anchor:
             return False
     return True
 

@@ -16,6 +16,7 @@ def embedded(outer: Parsed, holder: Scalar) -> Embedded | None:
 
     Raises Unparsable or Unsafe when the inner text is refused.
     """
+    # One level is what people write; a second would need offsets through two indentations.
     if holder.source is not None:
         return None
     if holder.style == "|":
@@ -43,6 +44,7 @@ def _line_start(text: str, holder: Scalar) -> list[int] | None:
 
 def _block_starts(text: str, holder: Scalar) -> list[int] | None:
     """The offsets of the inner lines; the indentation is what stands before them, the same in all."""
+    # The header line (`|-`, perhaps with a comment) is not part of the text.
     position = text.find("\n", holder.event.start_mark.index) + 1
     starts: list[int] = []
     indents: set[int] = set()
@@ -56,6 +58,7 @@ def _block_starts(text: str, holder: Scalar) -> list[int] | None:
         starts.append(position + indent)
         indents.update({indent} if line else ())
         position = end + 1
+    # An explicit indentation mark (`|2`) can leave blanks inside the text; such a block is left alone.
     return starts if len(indents) == 1 else None
 
 

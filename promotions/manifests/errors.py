@@ -52,6 +52,7 @@ class Ambiguous(ManifestError):
 
     def __init__(self, candidates: Sequence[Reference]) -> None:
         self.candidates = tuple(candidates)
+        # The line of the first place is where a reader starts looking.
         first = self.candidates[0]
         places = "; ".join(f"{each.place} (line {each.line})" for each in self.candidates)
         image = f"the version of {first.image}"

@@ -41,6 +41,7 @@ class Chart:
     def scalar(self, key: str) -> Place | None:
         """The place of a top-level scalar of Chart.yaml."""
         number = 0
+        # Helm reads the first document of Chart.yaml alone.
         found = scalar_of(child(self.file.documents[0].root, key)) if self.file.documents else None
         if found is None:
             return None
@@ -72,6 +73,7 @@ def chart_slots(workspace: Workspace, chart: Chart, image: str) -> list[Slot]:
     """The slots of a chart folder: of its own values, and of each environment's file over them."""
     slots = values_slots(workspace, chart, image, [])
     for path in _environment_files(workspace, chart):
+        # Which file Argo CD takes is not known for a folder: each environment is a candidate.
         layer = file_values(workspace, path)
         slots += [_only_from(each, path) for each in values_slots(workspace, chart, image, [layer], path)]
     return [*slots, *dependency_slots(chart.file, image)]
@@ -133,6 +135,7 @@ def _sub_charts(workspace: Workspace, chart: Chart, depth: int = 0) -> Iterator[
     for item in items_of(child(root, "dependencies")):
         name, alias = text_of(child(item, "name")), text_of(child(item, "alias"))
         where = text_of(child(item, "repository"))
+        # Helm unpacks to charts/<name>; an alias changes the key in the values, not the folder.
         local = where.removeprefix("file://") if where.startswith("file://") else f"charts/{name}"
         sub = chart_in(workspace, inside(local, chart.folder, file=chart.file.file)) if name else None
         if sub is not None:
@@ -141,6 +144,7 @@ def _sub_charts(workspace: Workspace, chart: Chart, depth: int = 0) -> Iterator[
 
 def _unversioned(workspace: Workspace, chart: Chart | None, match: Match, slot: Slot) -> Slot:
     """A repository without a tag: the appVersion decides where templates use it, else the empty tag."""
+    # `.Chart` in a sub-chart is the sub-chart, so its own appVersion decides.
     owner = dict(_sub_charts(workspace, chart)).get(match.path[0], chart) if chart else None
     if owner is not None and _uses_app_version(workspace, owner):
         place = owner.scalar("appVersion")
@@ -152,6 +156,7 @@ def _unversioned(workspace: Workspace, chart: Chart | None, match: Match, slot: 
 def _templates(workspace: Workspace, chart: Chart) -> Iterator[tuple[str, str]]:
     for folder in workspace.folders_under(_join(chart.folder, "templates")):
         for path in workspace.files_in(folder):
+            # Templates are searched as text: Go templates are no YAML and are never edited.
             yield path, workspace.read(path).decode("utf-8", "replace")
 
 
@@ -186,6 +191,7 @@ def dependency_slots(parsed: Parsed, image: str) -> Iterator[Slot]:
     for step, item in zip(item_steps(items), items, strict=True):
         source = f"{text_of(child(item, 'repository')).rstrip('/')}/{text_of(child(item, 'name'))}"
         version = scalar_of(child(item, "version"))
+        # Only an OCI chart is an artifact in a registry; a chart of a classic repository has no image name.
         if version is not None and source.startswith("oci://") and same_repository(source, image):
             path: Path = ("dependencies", step, "version")
             place = Place(parsed, 0, path, version, Kind.CHART_DEPENDENCY_VERSION, Part.VERSION)

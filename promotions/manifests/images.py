@@ -24,6 +24,7 @@ class ImageText:
 
 def split_image(text: str) -> ImageText:
     """Takes a reference apart without judging it: a port's colon is not a tag's."""
+    # The digest first: it holds a colon of its own.
     rest, at, digest = text.partition("@")
     head, slash, last = rest.rpartition("/")
     name, colon, tag = last.partition(":")
@@ -43,6 +44,7 @@ def normalise(repository: str) -> str:
     """
     name = split_image(repository.strip()).repository
     name = name.removeprefix("oci://").removeprefix("docker://").rstrip("/")
+    # Docker's rule: the first part is a host only with a dot, a port, or as `localhost`.
     host, slash, path = name.partition("/")
     if not slash or not _is_host(host):
         host, path = "docker.io", name

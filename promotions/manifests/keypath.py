@@ -23,6 +23,7 @@ from promotions.manifests.nodes import (
     Parsed,
     Scalar,
     SequenceNode,
+    items_of,
     mapping_of,
     resolve,
     text_of,
@@ -79,6 +80,7 @@ def _render(step: Step) -> str:
 
 def pointer(path: Path) -> str:
     """The path as a JSON pointer (RFC 6901), with list items by index."""
+    # `~` first: the other way round the `~1` of a slash would become `~01`.
     steps = (step if isinstance(step, str) else str(step[0]) for step in path)
     return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
 
@@ -113,6 +115,7 @@ def item_steps(items: list[Node]) -> list[Item]:
     maps = [mapping_of(item) for item in items]
     for identity in _IDENTITIES:
         names = [text_of(each.get(identity)) if each else "" for each in maps]
+        # A name that occurs twice (ports and env of lax CRDs) would lead to the wrong item.
         counts = Counter(names)
         if names and all(name and counts[name] == 1 for name in names):
             return [Item(index, identity, name) for index, name in enumerate(names)]
@@ -124,6 +127,7 @@ def walk(node: Node | None, path: Path = (), *, file: str = "") -> Iterator[tupl
 
     Raises Unsafe when aliases unfold to more than `MAX_VISITS` nodes (an alias bomb).
     """
+    # A stack, not recursion: depth then costs memory that is counted, and no interpreter limit is met.
     stack: list[tuple[Path, Node]] = [(path, node)] if node is not None else []
     visits = 0
     while stack:
@@ -141,20 +145,22 @@ def walk(node: Node | None, path: Path = (), *, file: str = "") -> Iterator[tupl
             stack.extend(reversed([((*here, key), value) for key, value in entries(current)]))
 
 
-def entries(mapping: Node | None, depth: int = 0) -> list[tuple[str, Node]]:
+def entries(mapping: Node | None) -> list[tuple[str, Node]]:
     """A mapping's entries with those its merge keys bring; its own win, then the first merge."""
     mapping = resolve(mapping)
     if not isinstance(mapping, MappingNode):
         return []
     if not mapping.merges:
         return list(mapping.entries.items())
-    if depth > MAX_PATH:
-        return []
-    found = dict(mapping.entries)
-    for merged in mapping.merges:
-        for key, value in entries(merged, depth + 1):
-            found.setdefault(key, value)
-    return list(found.items())
+    if mapping.flat is None:
+        # Remembered, since merges of merges would otherwise be unfolded again at every level.
+        found = dict(mapping.entries)
+        for merged in mapping.merges:
+            for each in items_of(merged) or [merged]:
+                for key, value in entries(each):
+                    found.setdefault(key, value)
+        mapping.flat = found
+    return list(mapping.flat.items())
 
 
 def locate(parsed: Parsed, document: int, key_path: str) -> Scalar:

@@ -1,7 +1,7 @@
 """Kustomize: which places decide the images of one overlay, its bases, components and patches included.
 
 The build is followed as far as images go, in Kustomize's order: resources, components, patches, name
-prefixes, JSON patches, `images:`. What an overlay overrides in a base is therefore not a candidate.
+prefixes, `images:`. What an overlay overrides in a base is therefore not a candidate.
 """
 
 from __future__ import annotations
@@ -85,7 +85,9 @@ def build(state: Build, folder: str, resources: list[Resource]) -> list[Resource
     state.open.append(folder)
     parsed = state.workspace.parsed(path)
     root = parsed.documents[0].root if parsed.documents else None
+    # A component works on everything its user has gathered; a base only on its own resources.
     own = resources if _is_component(root) else []
+    # `bases:` is the older name of `resources:`, and still accepted.
     for name, line in _entries(root, "resources", "bases"):
         _add_resource(state, folder, own, name, path, line)
     _note_charts(state, folder, parsed, root)
@@ -114,6 +116,7 @@ def _entries(root: Node | None, *keys: str) -> Iterator[tuple[str, int]]:
 def _add_resource(
     state: Build, folder: str, resources: list[Resource], name: str, path: str, line: int
 ) -> None:
+    # Fetching a remote base is the builder's work; `images:` and patches here still decide over it.
     if any(mark in name for mark in _REMOTE):
         return
     target = inside(name, folder, file=path, line=line)
@@ -148,6 +151,7 @@ def _apply_patches(
 
 
 def _patch_sources(state: Build, folder: str, parsed: Parsed, root: Node | None) -> Iterator[PatchSource]:
+    # Kustomize's order, whatever the order in the file; the first and last are the deprecated spellings.
     for key in ("patchesStrategicMerge", "patches", "patchesJson6902"):
         items = items_of(child(root, key))
         for step, item in zip(item_steps(items), items, strict=True):
@@ -261,11 +265,13 @@ def _meet(entry: _Entry, resources: list[Resource], fields: frozenset[str]) -> N
     met = False
     for resource in resources:
         for number, slot in enumerate(resource.slots):
+            # Kustomize compares the name as text: `nginx` does not meet `docker.io/library/nginx`.
             reached = slot.in_containers or _matches_field(slot.pointer, fields)
             if reached and slot.repository == entry.name:
                 resource.slots[number] = _transformed(slot, entry)
                 met = True
     if not met and entry.name:
+        # Its repository goes on to the overlays outside, which may rename it again.
         stand_in = Slot(f"images[{entry.name}]", "", entry.name, None, None, ())
         resources.append(Resource("", VIRTUAL, set(), set(), {}, {}, [_transformed(stand_in, entry)]))
 
@@ -279,6 +285,7 @@ def _transformed(slot: Slot, entry: _Entry) -> Slot:
 
 
 def _entry(parsed: Parsed, mapping: MappingNode, path: Path, number: int = 0) -> _Entry:
+    # A `newName` without a version changes where the image comes from, not which version runs.
     places: list[Place] = []
     tag = digest = None
     new_name = text_of(mapping.get("newName"))

@@ -77,6 +77,7 @@ def _slot(parsed: Parsed, number: int, key: str, image: str) -> Slot | None:
     if DIGEST.match(scalar.value):
         place = Place(parsed, number, path, scalar, Kind.NAMED, Part.DIGEST)
         return Slot(key, "", image, None, scalar.value, (place,))
+    # A bare key path may meet other images in other files; those are simply not meant.
     if "/" in scalar.value and looks_like_repository(text.repository):
         return None
     place = Place(parsed, number, path, scalar, Kind.NAMED, Part.TAG)

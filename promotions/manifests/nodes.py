@@ -32,14 +32,18 @@ class YamlEvent(Protocol):
     implicit: object
 
 
-@dataclass(slots=True, eq=False)
 class Scalar:
-    """A scalar; `event` holds libyaml's marks, `ordinal` is its number in the file's events."""
+    """A scalar; `event` holds libyaml's marks, `ordinal` is its number in the file's events.
 
-    value: str
-    event: YamlEvent
-    ordinal: int
+    No dataclass, like `Collection`: there are many. `source` is set for YAML inside another scalar.
+    """
+
     source: Embedded | None = None
+
+    def __init__(self, value: str, event: YamlEvent, ordinal: int) -> None:
+        self.value = value
+        self.event = event
+        self.ordinal = ordinal
 
     @property
     def line(self) -> int:
@@ -56,29 +60,41 @@ class Scalar:
         return self.event.style or ""
 
 
-@dataclass(slots=True, eq=False)
-class MappingNode:
+class Collection:
+    """A mapping or sequence. No dataclass: there are many, and most fields keep their defaults."""
+
+    def __init__(self, event: YamlEvent) -> None:
+        self.event = event
+
+    @property
+    def line(self) -> int:
+        return self.event.start_mark.line + 1
+
+
+class MappingNode(Collection):
     """Entries in the file's order; `merges` are the values of `<<`, `complex` holds keys that are no
-    scalars, and their values. `pending` is the key that waits for its value while the file is read.
+    scalars, and their values. `pending` is the key that waits for its value while the file is read;
+    `flat` remembers the entries with the merged ones.
     """
 
-    line: int
-    anchor: str | None
-    entries: dict[str, Node] = field(default_factory=dict)
     merges: Sequence[Node] = ()
     complex: Sequence[Node] = ()
-    pending: Node | None = None
+    pending: Node | YamlEvent | None = None
+    flat: dict[str, Node] | None = None
+
+    def __init__(self, event: YamlEvent) -> None:
+        self.event = event
+        self.entries: dict[str, Node] = {}
 
     def get(self, key: str) -> Node | None:
         """The value of a key of this mapping itself, aliases followed, merge keys left out."""
         return resolve(self.entries.get(key))
 
 
-@dataclass(slots=True, eq=False)
-class SequenceNode:
-    line: int
-    anchor: str | None
-    items: list[Node] = field(default_factory=list)
+class SequenceNode(Collection):
+    def __init__(self, event: YamlEvent) -> None:
+        self.event = event
+        self.items: list[Node] = []
 
 
 @dataclass(slots=True, eq=False)
@@ -159,6 +175,7 @@ def scalar_of(node: Node | None) -> Scalar | None:
 def text_of(node: Node | None) -> str:
     """The scalar's value, or "" for anything else and for a null."""
     scalar = scalar_of(node)
+    # Quoted, these words are text.
     if scalar is None or (not scalar.style and scalar.value in {"~", "null", "Null", "NULL"}):
         return ""
     return scalar.value

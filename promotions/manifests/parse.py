@@ -6,6 +6,7 @@ ends are never translated. JSON is read by the same parser.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from itertools import islice
 from typing import Final, cast
@@ -38,6 +39,9 @@ from promotions.manifests.tree import MAX_FILE_BYTES, too_large
 MAX_DEPTH: Final = 100
 MAX_EVENTS: Final = 400_000
 _kind_of: Callable[[object], type[object]] = type
+# JSON writes an emoji as two escapes that YAML does not know. An equally long one keeps all offsets;
+# the text of such a scalar is then not exact, and splicing it is refused, since it differs from its bytes.
+_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 BOM: Final = b"\xef\xbb\xbf"
 
 
@@ -56,6 +60,8 @@ def parse(data: bytes, file: str = "") -> Parsed:
 
 def reader(text: str) -> Callable[[], YamlEvent]:
     """A function that returns one event after another, up to StreamEndEvent; it raises yaml.YAMLError."""
+    if "\\u" in text:
+        text = _SURROGATE.sub(r"\\uFFFD", text)
     return cast(Callable[[], YamlEvent], yaml.CSafeLoader(text).get_event)
 
 
@@ -94,16 +100,22 @@ class _Builder:
         self._stack: list[MappingNode | SequenceNode] = []
 
     def run(self, read: Callable[[], YamlEvent]) -> None:
-        events, attach = self.events, self._attach
+        events, stack, attach = self.events, self._stack, self._attach
         # The reader gives None past the end; the limit costs nothing per event this way.
         for event in islice(iter(read, None), MAX_EVENTS):
             kind = _kind_of(event)
             if kind is ScalarEvent:
-                attach(Scalar(event.value, event, len(events)), event.anchor)
+                anchor = event.anchor
+                parent = stack[-1] if stack else None
+                if type(parent) is MappingNode and parent.pending is None and not anchor:
+                    # Half of all scalars are keys, and need no node of their own.
+                    parent.pending = event
+                else:
+                    attach(Scalar(event.value, event, len(events)), anchor)
             elif kind is MappingStartEvent:
-                self._open(MappingNode(event.start_mark.line + 1, event.anchor))
+                self._open(MappingNode(event))
             elif kind is SequenceStartEvent:
-                self._open(SequenceNode(event.start_mark.line + 1, event.anchor))
+                self._open(SequenceNode(event))
             elif kind is MappingEndEvent or kind is SequenceEndEvent:
                 self._stack.pop()
             elif kind is AliasEvent:
@@ -119,7 +131,7 @@ class _Builder:
         self._anchors.clear()
 
     def _open(self, node: MappingNode | SequenceNode) -> None:
-        self._attach(node, node.anchor)
+        self._attach(node, node.event.anchor)
         self._stack.append(node)
         # Deep nesting costs libyaml quadratic time in flow style, so it ends here, early.
         if len(self._stack) > MAX_DEPTH:
@@ -132,16 +144,22 @@ class _Builder:
             self.documents[-1].root = node
             return
         parent = self._stack[-1]
-        if isinstance(parent, SequenceNode):
+        if type(parent) is SequenceNode:
             parent.items.append(node)
-        elif parent.pending is None:
+            return
+        assert type(parent) is MappingNode
+        if parent.pending is None:
             parent.pending = node
         else:
             key, parent.pending = parent.pending, None
-            if type(key) is Scalar and key.value not in parent.entries and key.value != MERGE_KEY:
-                parent.entries[key.value] = node
+            if _kind_of(key) is not ScalarEvent:
+                self._unusual_entry(parent, cast(Node, key), node)
+                return
+            name: str = key.value  # type: ignore[union-attr]  # a test by type() is the fast one
+            if name in parent.entries or name == MERGE_KEY:
+                self._unusual_entry(parent, Scalar(name, cast(YamlEvent, key), -1), node)
             else:
-                self._unusual_entry(parent, key, node)
+                parent.entries[name] = node
 
     def _unusual_entry(self, parent: MappingNode, key: Node, value: Node) -> None:
         name = key.target if isinstance(key, AliasNode) else key
@@ -150,8 +168,7 @@ class _Builder:
         if not isinstance(name, Scalar):
             parent.complex = [*parent.complex, key, value]
         elif name.value == MERGE_KEY and not name.style:
-            merged = value.items if isinstance(value, SequenceNode) else [value]
-            parent.merges = [*parent.merges, *merged]
+            parent.merges = [*parent.merges, value]
         elif name.value in parent.entries:
             first = parent.entries[name.value].line
             cause = f"has the key {name.value!r} twice (first in line {first}), so it can be read two ways"

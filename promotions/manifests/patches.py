@@ -58,6 +58,7 @@ def _apply_strategic(source: PatchSource, resources: list[Resource]) -> None:
         for resource in chosen:
             resources.remove(resource)
         return
+    # Kustomize fails when the base is here and does not match; then the cluster never sees the patch.
     if not chosen and patch.slots:
         resources.append(patch)
     for resource in chosen:
@@ -65,6 +66,7 @@ def _apply_strategic(source: PatchSource, resources: list[Resource]) -> None:
 
 
 def _merge(resource: Resource, patch: Resource, root: Node) -> None:
+    # Containers merge by `name`, which is why the rendered key path can stand for the merge key.
     by_key = {slot.key: slot for slot in patch.slots}
     removed = tuple(_deleted_containers(root))
     kept = [slot for slot in resource.slots if not slot.key.startswith(removed)]
@@ -102,6 +104,7 @@ def _group(resource: Resource) -> str:
 def _selected(target: Node | None, resources: list[Resource]) -> Iterator[Resource]:
     """The resources a `target:` selects; its names are regular expressions that match in full."""
     for resource in resources:
+        # The core group has no name: `v1` is version v1 of group "".
         group, _, version = resource.api_version.rpartition("/")
         facts = {"group": {group}, "version": {version}, "kind": {resource.kind}}
         facts |= {"name": resource.names, "namespace": resource.namespaces}
@@ -124,6 +127,7 @@ def _matches(pattern: str, values: set[str]) -> bool:
 
 
 def _has_labels(selector: str, labels: dict[str, str]) -> bool:
+    # Equality and existence only; a set-based selector (`in (...)`) matches nothing here.
     for term in filter(None, (part.strip() for part in selector.split(","))):
         key, equals, value = term.replace("==", "=").partition("=")
         if equals and labels.get(key.strip()) != value.strip():
@@ -169,6 +173,7 @@ def _set(
     is_list = parent.rpartition("/")[2] in CONTAINER_LISTS
     if insert and is_list and last == "-":
         path = f"{parent}/{_length(resource, parent)}"
+    # `add` at an index of a list inserts; on a key of a mapping it replaces (RFC 6902, 4.1).
     elif insert and is_list and last.isdigit():
         _renumber(resource, parent, int(last), 1)
     elif insert:

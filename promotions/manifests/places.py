@@ -8,7 +8,7 @@ from promotions.manifests.errors import Unparsable
 from promotions.manifests.images import BARE_DIGEST, DIGEST, TAG, ImageText, split_image
 from promotions.manifests.keypath import Path, render
 from promotions.manifests.model import Kind, Part, Reference
-from promotions.manifests.nodes import Parsed, Scalar
+from promotions.manifests.nodes import Parsed, Scalar, text_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,8 @@ def parts_of(value: str, part: Part) -> ImageText:
 def reference(place: Place, image: str, group: str = "") -> Reference:
     """The public form of a place; raises Unparsable when it holds a template or variable."""
     value = place.scalar.value
-    parts = parts_of(value, place.part)
+    # `tag: null` and `tag: ~` are empty, not a tag of that name.
+    parts = parts_of(text_of(place.scalar), place.part)
     key_path = render(place.path)
     _check_literal(place, parts, key_path)
     return Reference(
@@ -67,6 +68,7 @@ def reference(place: Place, image: str, group: str = "") -> Reference:
 
 
 def _check_literal(place: Place, parts: ImageText, key_path: str) -> None:
+    # Chart versions may hold `+`, which a tag may not.
     bad_tag = place.part is not Part.VERSION and parts.tag is not None and not TAG.match(parts.tag)
     bad_digest = parts.digest is not None and not DIGEST.match(parts.digest)
     if bad_tag or bad_digest:

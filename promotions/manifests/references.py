@@ -37,6 +37,7 @@ def find_references(
             raise
         found = []
     named = _references(extra, image)
+    # A named place that was found anyway keeps the kind that the search gave it.
     places = {each.place for each in found}
     return found + [each for each in named if each.place not in places]
 
@@ -83,6 +84,7 @@ def _versions(references: Iterable[Reference]) -> dict[str, tuple[str | None, st
     versions: dict[str, tuple[str | None, str | None]] = {}
     for each in references:
         tag, digest = versions.get(each.group, (None, None))
+        # A tag and the digest beside it are one version; only different groups can disagree.
         versions[each.group] = (tag or each.tag, digest or each.digest)
     return versions
 

@@ -80,6 +80,7 @@ def _resources(
     mapping = mapping_of(root)
     if mapping is None or not text_of(mapping.get("kind")):
         return
+    # `kubectl get -o yaml` writes Lists, and some teams commit them.
     if text_of(mapping.get("kind")).endswith("List") and items_of(mapping.get("items")):
         items = items_of(mapping.get("items"))
         for step, item in zip(item_steps(items), items, strict=True):
@@ -107,6 +108,7 @@ def resource_at(parsed: Parsed, number: int, mapping: MappingNode, prefix: Path,
 def slots_in(parsed: Parsed, number: int, node: Node, prefix: Path, kind: Kind) -> Iterator[Slot]:
     """Every `image:` below `node` that can be an image reference."""
     for path, scalar in walk(node, prefix, file=parsed.file):
+        # Any depth: CRDs put pod templates where they like, and Kustomize looks everywhere too.
         if path and path[-1] == "image":
             made = slot_at(parsed, number, path, scalar, kind, skip=len(prefix))
             if made is not None:

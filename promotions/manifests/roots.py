@@ -75,13 +75,16 @@ def _values_file(workspace: Workspace, path: str, image: str) -> Iterator[Slot]:
     chart = chart_above(workspace, path) if not path.endswith("requirements.yaml") else None
     parsed = workspace.parsed(path)
     yield from dependency_slots(parsed, image)
-    layers = [values_of(parsed, each.number, each.root) for each in parsed.documents]
-    yield from values_slots(workspace, chart, image, layers, path)
+    # Helm takes one document; in a team's own file of several, each stands for itself.
+    for document in parsed.documents:
+        layer = values_of(parsed, document.number, document.root)
+        yield from values_slots(workspace, chart, image, [layer], f"{path}#{document.number}")
 
 
 def _folder(workspace: Workspace, folder: str, image: str) -> Iterator[Slot]:
     sources = list(updater_sources(workspace, folder))
     chart = chart_in(workspace, folder)
+    # Argo CD lays the Image Updater's file over whatever the folder builds, so it is read first.
     if sources:
         for source in sources:
             yield from source_slots(workspace, source, image)
@@ -136,6 +139,7 @@ def _plain_folder(workspace: Workspace, root: str, image: str) -> Iterator[Slot]
     """Everything below: overlays and charts as roots of their own, but not bases that overlays build."""
     folders = workspace.folders_under(root)
     overlays = [each for each in folders if kustomization_in(workspace, each) is not None]
+    # A base counts through its overlays; alone it reaches no cluster.
     built = {name for each in overlays for name in named_folders(workspace, each)}
     own_roots = {*overlays, *(each for each in folders if chart_in(workspace, each) is not None)}
     for folder in folders:

@@ -65,8 +65,10 @@ def splice(parsed: Parsed, scalar: Scalar, value: str, key: str) -> tuple[int, i
         raise Unsafe(parsed.file, scalar.line, f"writes {key} as a block ({scalar.style}); use one line")
     start, end = span
     raw = parsed.text[start:end]
+    # A key without a value has an empty span.
     if start == end:
         return start, end, _into_the_gap(parsed.text, start) + _bare(value, parsed.file)
+    # The bytes must be the value: else an escape or a folded line is in play, and the span is not the text.
     for quote, escape in ((scalar.style, False), (scalar.style, scalar.style == '"')):
         if raw == _quoted(scalar.value, quote, escape):
             return start, end, _restyle(value, quote, escape, parsed.file)

@@ -56,6 +56,7 @@ class DirectoryTree:
 
     def paths(self) -> Iterator[str]:
         for parent, folders, names in os.walk(self._folder):
+            # os.walk does not follow links to folders unless told to; assigning in place prunes it.
             folders[:] = sorted(name for name in folders if name != ".git")
             for name in sorted(names):
                 yield (Path(parent) / name).relative_to(self._folder).as_posix()
@@ -89,6 +90,7 @@ def inside(path: str, folder: str = "", *, file: str = "", line: int | None = No
     """
     if "\0" in path or "\\" in path or path.startswith("/"):
         raise Unsafe(file or path, line, f"names {path!r}, which is not a path inside the repository")
+    # Git paths use `/` on every system, so posixpath, never os.path.
     clean = posixpath.normpath(posixpath.join(folder, path))
     if clean == ".." or clean.startswith("../"):
         raise Unsafe(file or path, line, f"names {path!r}, which leads out of the repository")

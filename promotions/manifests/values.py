@@ -98,6 +98,7 @@ def merged(base: Values | None, over: Values) -> Values:
     children = dict(base.children)
     for key, value in over.children.items():
         if isinstance(value, Leaf) and not value.scalar.style and not value.text and value.scalar.value:
+            # In Helm a null in a later file deletes the key.
             children.pop(key, None)
         else:
             children[key] = merged(children.get(key), value)
@@ -149,6 +150,7 @@ def _repository(values: Branch, key: str, leaf: Leaf, image: str, registry: str)
     own = next((text for each in _REGISTRIES if (text := _text(values, each)) and key != each), "")
     stem = _SUFFIX.sub("", key)
     own = own or (_text(values, f"{stem}Registry") if stem else "")
+    # The global registry wins in most charts; some sub-charts ignore it, so both are tried.
     prefixes = [prefix for prefix in (registry, own) if prefix] or [""]
     for full in (*(f"{prefix.rstrip('/')}/{name}" if prefix else name for prefix in prefixes), name):
         if same_repository(full, image):
@@ -197,6 +199,7 @@ def slot_of(match: Match, together: str) -> Slot:
     tag = parts_of(match.tag.text, Part.TAG) if match.tag else None
     digest = match.digest.text if match.digest else None
     places = [_place(match.tag, Kind.HELM_TAG, Part.TAG, group)] if match.tag and match.tag.text else []
+    # An empty digest is listed beside a tag: a stage with digests fills it.
     if match.digest is not None and (places or digest):
         places.append(_place(match.digest, Kind.HELM_DIGEST, Part.DIGEST, group))
     return Slot(

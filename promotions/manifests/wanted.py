@@ -56,6 +56,7 @@ def _version(reference: Reference, target: Target) -> str:
 
 
 def _image(current: str, target: Target) -> str:
+    # `old=new:tag` of Argo CD keeps its left side.
     renamed, equals, _ = current.rpartition("=")
     tag = None if target.style is Style.DIGEST else target.tag
     digest = None if target.style is Style.TAG else target.digest
@@ -69,6 +70,7 @@ def _digest(reference: Reference, current: str, target: Target) -> str | None:
         cause = "pins a digest, which wins over any tag; prescribe tag and digest for this stage"
         raise _refused(reference, cause)
     assert target.digest is not None
+    # Grafana's charts write `sha:` without the algorithm.
     bare = BARE_DIGEST.match(current) or reference.key_path.rpartition(".")[2] in {"sha", "sha256"}
     return target.digest.removeprefix("sha256:") if bare else target.digest
 

@@ -27,6 +27,7 @@ class Workspace:
     def _folders(self) -> dict[str, list[str]]:
         folders: dict[str, list[str]] = {}
         for path in sorted(self._paths):
+            # Once per search: a repository of 20,000 files is asked about many folders.
             folders.setdefault(path.rpartition("/")[0], []).append(path)
         return folders
 

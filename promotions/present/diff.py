@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+_WORD_START = re.compile(r"[\w.+-]*")
+_WORD_END = re.compile(r"[\w.+-]*$")
 _HUNK = re.compile(r"^@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@ ?(.*)$")
 
 
@@ -52,7 +54,8 @@ def parse_diff(text: str) -> list[DiffFile]:
 
 
 def _files(lines: list[str]) -> Iterator[tuple[str, list[str]]]:
-    path, body = "", []
+    path = ""
+    body: list[str] = []
     for index, line in enumerate(lines):
         following = lines[index + 1] if index + 1 < len(lines) else ""
         # A removed line may itself begin with "--": a heading is always two lines.
@@ -115,10 +118,17 @@ def _is_single_pair(lines: list[DiffLine], index: int) -> bool:
 
 
 def _pair(removed: DiffLine, added: DiffLine) -> tuple[DiffLine, DiffLine]:
+    """Cut out the differing words whole: of 1.0.0 and 1.1.0 not only the one digit."""
     one, two = removed.before, added.before
     start = _common_start(one, two)
     end = _common_start(one[start:][::-1], two[start:][::-1])
+    start -= _length(_WORD_END.search(one[:start]))
+    end -= _length(_WORD_START.match(one[len(one) - end :]))
     return _cut(removed, start, end), _cut(added, start, end)
+
+
+def _length(match: re.Match[str] | None) -> int:
+    return len(match[0]) if match else 0
 
 
 def _common_start(one: str, two: str) -> int:

@@ -75,7 +75,8 @@ def promotion_rows(promotions: Iterable[Promotion]) -> tuple[PromotionRow, ...]:
 
 def recent(key: str) -> RecentPromotions | None:
     """Return the newest promotions of the application with this id, None when it is gone."""
-    if not Application.objects.filter(pk=key).exists():
+    application = Application.objects.filter(pk=key).first()
+    if application is None:
         return None
-    newest = Promotion.objects.for_pages().filter(stage__application=key)[:_NEWEST]
-    return RecentPromotions(int(key), promotion_rows(newest))
+    newest = Promotion.objects.for_pages().filter(stage__application=application)[:_NEWEST]
+    return RecentPromotions(application.pk, promotion_rows(newest))

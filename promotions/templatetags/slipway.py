@@ -61,14 +61,28 @@ def elapsed(since: datetime | None) -> SafeString | str:
     """How long something has been going on; the browser's script keeps it counting."""
     if since is None:
         return ""
-    return format_html("{} {}", _("since"), _time(since, "data-elapsed"))
+    return _time(since, "data-elapsed", _("since {time}"), _("for {time}"))
 
 
-def _time(at: datetime, attribute: str) -> SafeString:
+@register.simple_tag
+def since(at: datetime | None) -> SafeString | str:
+    """When something began; the browser's script gives the visitor's own time of day."""
+    if at is None:
+        return ""
+    return _time(at, "data-since", _("since {time}"), _("since {time}"))
+
+
+def _time(at: datetime, attribute: str, words: str = "{time}", in_browser: str = "") -> SafeString:
+    """`in_browser` is the sentence in which the script puts its own words for the time."""
     local = timezone.localtime(at)
-    words = local.strftime("%Y-%m-%d %H:%M")
-    whole = local.strftime("%Y-%m-%d %H:%M:%S %Z")
-    return format_html('<time datetime="{}" title="{}" {}>{}</time>', at.isoformat(), whole, attribute, words)
+    return format_html(
+        '<time datetime="{}" title="{}" {}="{}">{}</time>',
+        at.isoformat(),
+        local.strftime("%Y-%m-%d %H:%M:%S %Z"),
+        attribute,
+        in_browser,
+        words.replace("{time}", local.strftime("%Y-%m-%d %H:%M")),
+    )
 
 
 @register.filter

@@ -86,11 +86,10 @@ def _confirmation(
     if running is not None:
         comparisons.want(stage.application, running.commit, version.commit)
     change = preview.change
-    seen = {"seen_hash": change.hash if change else ""}
-    shown = form or PromoteForm(initial=seen)
+    shown = form or PromoteForm()
     if form is not None:
         # What was typed stays; the hash is the one of the difference on this page.
-        shown.data = {**form.data.dict(), **seen}
+        shown.data = {"reason": form.data.get("reason", "")}
     context = {
         "title": _title(wish),
         "stage": stage,
@@ -101,6 +100,7 @@ def _confirmation(
         "refusals": preview.refusals,
         "contents": contents(stage.application, running, version),
         "form": shown,
+        "seen_hash": change.hash if change else "",
         "back_url": wish.rollback_of.get_absolute_url() if wish.rollback_of else stage.get_absolute_url(),
         "is_rollback": wish.rollback_of is not None,
         "action_url": request.path,

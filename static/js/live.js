@@ -21,7 +21,8 @@
       return;
     }
     const at = new Date(lastHeard || performance.timeOrigin);
-    const time = at.toLocaleTimeString(document.documentElement.lang, { hour: "2-digit", minute: "2-digit" });
+    const clock = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+    const time = at.toLocaleTimeString(document.documentElement.lang, clock);
     word.textContent = mark.dataset.stale.replace("%s", time);
   }
 
@@ -100,6 +101,9 @@
       return box.innerHTML;
     },
   });
+
+  // A log is read from its end.
+  for (const box of document.querySelectorAll("[data-follow]")) box.scrollTop = box.scrollHeight;
 
   body.addEventListener("htmx:wsOpen", (event) => {
     const wants = body.dataset.liveWants.split(" ").filter(Boolean);

@@ -21,21 +21,40 @@
     return relative.format(0, "second");
   }
 
-  function clock(seconds) {
+  function amount(count, unit) {
+    return new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay: "short" }).format(count);
+  }
+
+  // The two largest units, as the server writes the lengths of what is over.
+  function span(seconds) {
     const whole = Math.max(0, Math.floor(seconds));
-    const parts = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
-    const shown = parts[0] ? parts : parts.slice(1);
-    return shown.map((part, index) => (index ? String(part).padStart(2, "0") : part)).join(":");
+    const hours = Math.floor(whole / 3600);
+    const minutes = Math.floor(whole / 60) % 60;
+    if (hours) return `${amount(hours, "hour")} ${amount(minutes, "minute")}`;
+    if (minutes) return `${amount(minutes, "minute")} ${amount(whole % 60, "second")}`;
+    return amount(whole, "second");
+  }
+
+  function moment(at) {
+    const isToday = at.toDateString() === new Date().toDateString();
+    const day = isToday ? {} : { day: "numeric", month: "short" };
+    return at.toLocaleString(language, { ...day, hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+  }
+
+  function words(time, at, seconds) {
+    if ("elapsed" in time.dataset) return time.dataset.elapsed.replace("{time}", span(seconds));
+    if ("since" in time.dataset) return time.dataset.since.replace("{time}", moment(at));
+    return ago(seconds);
   }
 
   function show(root) {
     const now = Date.now();
-    for (const time of root.querySelectorAll("time[data-age], time[data-elapsed]")) {
+    for (const time of root.querySelectorAll("time[data-age], time[data-elapsed], time[data-since]")) {
       const at = new Date(time.dateTime);
       if (Number.isNaN(at.getTime())) continue;
       const seconds = (now - at.getTime()) / 1000;
-      const words = "elapsed" in time.dataset ? clock(seconds) : ago(seconds);
-      if (time.textContent !== words) time.textContent = words;
+      const said = words(time, at, seconds);
+      if (time.textContent !== said) time.textContent = said;
       if (!time.dataset.shown) {
         time.title = absolute.format(at);
         time.dataset.shown = "yes";

@@ -29,6 +29,10 @@ def line_changes(before: dict[str, bytes], after: dict[str, bytes]) -> str:
     return said
 
 
+def shown(line: bytes) -> str:
+    return line.removesuffix(b"\r").removeprefix(b"\xef\xbb\xbf").decode()
+
+
 def test_the_corpus_has_at_least_120_cases() -> None:
     assert len(CASES) >= 120
 

@@ -45,7 +45,7 @@ def build_1_1_0(system: System) -> Json:
 def version(system: System, label: str) -> Json:
     def look() -> list[Json]:
         results = system.get(f"versions/?application={APPLICATION}")["results"]
-        return [found for found in results if found["label"] == label]
+        return [found for found in results if found["label"] == label and found["commit"]]
 
     return wait_for(look, bool, seconds=60, what=f"version {label}")[0]
 

@@ -129,7 +129,7 @@ class Watch:
         name, before = item["metadata"]["name"], self.last.get(item["metadata"]["name"])
         chunk = self._frame(type_, item)
         # Identical frames of one Application are sent once.
-        return chunk if self.last[name] != before else None
+        return chunk if type_ == "DELETED" or self.last[name] != before else None
 
     def _frame(self, type_: str, item: Object) -> bytes:
         shown = select(item, self.fields, "result.application.") if self.fields else item

@@ -38,6 +38,7 @@ async def picture(world: World, gitlab: GitLab, peers: dict[str, Any]) -> Json:
 
 def _project(gitlab: GitLab, project: Json) -> Json:
     repository = gitlab.open(project)
+    # Read from Git, not from the rows: this is what everybody else sees as well.
     branches = []
     for ref in repository.refs("refs/heads/"):
         commit = repository.log("-1", ref.commit)[0]

@@ -124,6 +124,7 @@ class GitLab:
         self.world.touch()
         for ref, (old, new) in changes.items():
             before, after = old or ZEROS, new or ZEROS
+            self.merging.recheck(project, ref)
             if len(changes) <= PUSH_HOOK_LIMIT:
                 self.world.spawn(
                     self._push_hook(project, ref, (before, after), user), name=f"push hook {ref}"

@@ -73,6 +73,7 @@ def _order(call: Call) -> str:
 
 
 def _wanted(call: Call, mr: Json) -> bool:
+    # Iids come as iids[]=1&iids[]=2, the one list that clients send in a query.
     for name in ("source_branch", "target_branch"):
         if name in call.params and mr[name] != call.text(name):
             return False
@@ -140,6 +141,7 @@ async def cancel_auto_merge(call: Call) -> Response:
     """POST .../cancel_merge_when_pipeline_succeeds."""
     mr = _mr(call)
     if not mr["merge_when_pipeline_succeeds"]:
+        # Nothing is armed.
         raise ApiError(406, "406 Not Acceptable")
     call.gitlab.merging.disarm(mr)
     return await _answer(call, mr, 201)
@@ -220,6 +222,7 @@ async def approve(call: Call) -> Response:
     if not _may_approve(call, mr):
         raise ApiError(*UNAUTHORIZED)
     mr["approved_by"].append(call.actor["id"])
+    # One person's yes is `approval`; the one that completes the number is `approved`.
     enough = len(mr["approved_by"]) >= call.project["approvals_before_merge"]
     call.gitlab.merging.announce(call.project, mr, call.actor, "approved" if enough else "approval")
     return answer(_approvals(call, mr), 201)

@@ -147,7 +147,7 @@ class Merging:
         repository, now = self.gitlab.open(project), time.time()
         if mr["state"] != "opened":
             return "not_open"
-        if now < mr["checked_until"]:
+        if now < mr["checked_until"] or mr["rebase_in_progress"]:
             return "preparing" if now < mr["prepared_until"] else "checking"
         if mr["draft"]:
             return "draft_status"
@@ -257,6 +257,14 @@ class Merging:
 
     # What happens to it from outside.
 
+    def recheck(self, project: Json, ref: str) -> None:
+        """Have the open merge requests of a moved branch checked anew, before anybody can ask."""
+        for mr in self.gitlab.state.merge_requests(project):
+            branches = (f"refs/heads/{mr['source_branch']}", f"refs/heads/{mr['target_branch']}")
+            if mr["state"] == "opened" and ref in branches:
+                soon = time.time() + CHECKING / 2 / self.world.speed
+                mr["checked_until"] = max(mr["checked_until"], soon)
+
     async def on_push(self, project: Json, ref: str, old: str | None, new: str | None, user: Json) -> None:
         """Follow a moved branch: new head, or a new target to be checked against, or merged outside."""
         if not ref.startswith("refs/heads/") or new is None:
@@ -277,7 +285,6 @@ class Merging:
         mr["sha"] = new
         mr["diff_refs"] = {"base_sha": fork or base, "head_sha": new, "start_sha": fork or base}
         mr["approved_by"] = []
-        self._recheck(mr)
         if mr["merge_when_pipeline_succeeds"]:
             self.disarm(mr)  # GitLab aborts auto-merge when the source branch moves
         self.announce(project, mr, user, "update", oldrev=old or ZEROS)
@@ -291,12 +298,6 @@ class Merging:
         if held and not already:
             # Somebody merged with git and pushed: GitLab notices and marks the merge request.
             self._close_as_merged(project, mr, user)
-            return
-        self._recheck(mr)
-
-    def _recheck(self, mr: Json) -> None:
-        mr["checked_until"] = max(mr["checked_until"], time.time() + CHECKING / 2 / self.world.speed)
-        self.world.touch()
 
     async def rebase(self, project: Json, mr: Json, user: Json) -> None:
         """Replay the source branch on the target in the background."""
@@ -307,11 +308,11 @@ class Merging:
             await blocking(repository.tip, mr["source_branch"]),
         )
         new = await blocking(rebased, repository, str(head), str(onto), person(user))
-        mr["rebase_in_progress"], mr["merge_error"] = False, None if new else REBASE_FAILED
-        self.world.touch()
         ref = f"refs/heads/{mr['source_branch']}"
         if new and new != head and await blocking(move_ref, repository, ref, new, head):
             self.gitlab.pushed(project, {ref: (head, new)}, user)
+        mr["rebase_in_progress"], mr["merge_error"] = False, None if new else REBASE_FAILED
+        self.world.touch()
 
 
 def is_draft(title: str) -> bool:

@@ -135,10 +135,28 @@ def merge_request(
 ) -> Json:
     """Return a merge_request body; `extra` holds oldrev and the like."""
     block = hook_project(base, project)
-    iid = mr["iid"]
-    attributes = {
+    return {
+        "object_kind": "merge_request",
+        "event_type": "merge_request",
+        "user": hook_user(user),
+        "project": block,
+        "repository": {name: block[name] for name in ("name", "url", "description", "homepage")},
+        "object_attributes": _mr_attributes(base, project, mr, last, action, author)
+        | {name: value for name, value in extra.items() if name != "changes"},
+        "labels": [],
+        "changes": extra.get("changes", {}),
+        "assignees": [],
+        "reviewers": [],
+    }
+
+
+def _mr_attributes(
+    base: str, project: Json, mr: Json, last: Commit | None, action: str, author: Json
+) -> Json:
+    block = hook_project(base, project)
+    return {
         "id": mr["id"],
-        "iid": iid,
+        "iid": mr["iid"],
         "target_branch": mr["target_branch"],
         "source_branch": mr["source_branch"],
         "source_project_id": project["id"],
@@ -155,13 +173,15 @@ def merge_request(
         "state": mr["state"],
         "state_id": {"opened": 1, "closed": 2, "merged": 3, "locked": 4}[mr["state"]],
         "blocking_discussions_resolved": True,
+        # The old name of draft; both are sent.
         "work_in_progress": mr["draft"],
         "draft": mr["draft"],
         "first_contribution": False,
         "merge_status": "unchecked" if mr["state"] != "merged" else "can_be_merged",
         "detailed_merge_status": mr["hook_status"],
+        # Null after a fast-forward, and not the branch head after a squash: readers must ask the API.
         "merge_commit_sha": mr["merge_commit_sha"],
-        "url": f"{block['web_url']}/-/merge_requests/{iid}",
+        "url": f"{block['web_url']}/-/merge_requests/{mr['iid']}",
         "source": block,
         "target": block,
         "last_commit": hook_commit(base, project, last) if last else None,
@@ -171,18 +191,6 @@ def merge_request(
         "merge_when_pipeline_succeeds": mr["merge_when_pipeline_succeeds"],
         "merge_user_id": mr["merge_user"]["id"] if mr["merge_user"] else None,
         "action": action,
-    }
-    return {
-        "object_kind": "merge_request",
-        "event_type": "merge_request",
-        "user": hook_user(user),
-        "project": block,
-        "repository": {name: block[name] for name in ("name", "url", "description", "homepage")},
-        "object_attributes": attributes | {name: value for name, value in extra.items() if name != "changes"},
-        "labels": [],
-        "changes": extra.get("changes", {}),
-        "assignees": [],
-        "reviewers": [],
     }
 
 

@@ -20,6 +20,8 @@ FINISHED = ("success", "failed", "canceled", "skipped")
 class Pipelines:
     """The pipelines of one GitLab."""
 
+    # A pipeline's jobs are its stages' names, all in the pipeline's own state.
+
     def __init__(self, gitlab: GitLab) -> None:
         self.gitlab = gitlab
 

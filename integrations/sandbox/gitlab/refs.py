@@ -32,6 +32,7 @@ def _branch(call: Call, ref: Ref) -> Json:
 
 def _branches(call: Call) -> list[Json]:
     found = call.repository.refs("refs/heads/")
+    # The commit is read for chosen branches alone: one process each.
     chosen = [ref for ref in found if matches(ref.name.removeprefix("refs/heads/"), call.text("search"))]
     return [_branch(call, ref) for ref in chosen]
 
@@ -123,6 +124,7 @@ def _tags(call: Call) -> list[Json]:
 async def list_tags(call: Call) -> Response:
     """GET .../repository/tags: newest first unless told; order_by name, updated or version."""
     rows = await blocking(_tags, call)
+    # "updated" is the commit's date, as no tag records when it was pushed.
     order = call.text("order_by", "updated")
     if order == "version":
         rows.sort(key=lambda row: version_key(row["name"]))
@@ -155,6 +157,7 @@ async def create_tag(call: Call) -> Response:
     commit = await blocking(repository.resolve, call.text("ref"))
     if commit is None:
         raise ApiError(400, f"Target {call.text('ref')} is invalid")
+    # Without a message the tag is lightweight: its target is the commit itself.
     target = commit
     if call.text("message"):
         target = await blocking(

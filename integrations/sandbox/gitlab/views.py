@@ -101,6 +101,7 @@ def commit_json(base: str, project: Json, commit: Commit, *, trailers: bool = Fa
         "committer_name": commit.committer.name,
         "committer_email": commit.committer.email,
         "committed_date": milliseconds(commit.committed),
+        # Only where ?trailers=true asks; `trailers` keeps the last of a repeated key.
         "trailers": dict(commit.trailers) if trailers else {},
         "extended_trailers": every if trailers else {},
         "web_url": f"{base}/{project['path_with_namespace']}/-/commit/{commit.id}",
@@ -135,6 +136,7 @@ def branch_json(
     base: str, project: Json, name: str, commit: Commit, level: int, *, merged: bool = False
 ) -> Json:
     """Return a branch as the API does."""
+    # Unprotected branches take pushes from developers upwards.
     rule = project["protected_branches"].get(name)
     return {
         "name": name,

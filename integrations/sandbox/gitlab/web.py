@@ -149,6 +149,7 @@ async def _call(request: Request, access: Access) -> Call:
     gitlab: GitLab = request.app.state.gitlab
     token = _token(gitlab, request)
     user = gitlab.state.users[token["user_id"]] if token else None
+    # Who is unknown is told so before anything about the project.
     if user is None and access is not Access.READ:
         raise ApiError(*UNAUTHORIZED)
     if token and access in (Access.WRITE, Access.MANAGE) and "api" not in token["scopes"]:
@@ -188,6 +189,7 @@ async def _parameters(request: Request) -> Json:
     body = await request.body()
     if not body:
         return values
+    # Grape takes forms as well as JSON; the body wins over the query.
     if "json" not in request.headers.get("content-type", ""):
         return values | dict(parse_qsl(body.decode(errors="replace"), keep_blank_values=True))
     try:

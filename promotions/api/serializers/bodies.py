@@ -60,7 +60,7 @@ class RollBackRequest(Body):
 class RefusalSerializer(serializers.Serializer[Any]):
     gate = serializers.CharField(help_text="Stable, for machines")
     message = serializers.CharField(help_text="Why not, in a sentence")
-    who_can_fix_it = serializers.CharField()
+    who_can_fix_it = serializers.CharField(source="fix")
 
 
 class Conflict(serializers.Serializer[Any]):

@@ -86,7 +86,9 @@ class Box:
 
 
 @contextmanager
-def running(data_dir: Path, *, speed: float = 50, hook_base: str = "", scenario: str = "empty") -> Iterator[Box]:
+def running(
+    data_dir: Path, *, speed: float = 50, hook_base: str = "", scenario: str = "empty"
+) -> Iterator[Box]:
     options = Options(data_dir, scenario=scenario, speed=speed, hook_base=hook_base, seed=7)
     with InThread(options) as thread:
         box = Box(thread, data_dir)
@@ -108,7 +110,8 @@ def until(look: Callable[[], T], *, seconds: float = 15) -> T:
 
 def condition(item: Object) -> Object:
     """Return a run's Succeeded condition, or {}."""
-    found = item.get("status", {}).get("conditions", [])
+    status = item.get("status", {})
+    found = status.get("conditions", []) if isinstance(status, dict) else []  # a Status body says "Failure"
     return found[0] if found else {}
 
 

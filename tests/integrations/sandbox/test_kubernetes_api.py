@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import kubernetes
 import pytest
+from kubernetes import client as kubernetes_client
+from kubernetes import config as kubernetes_config
+from kubernetes import watch as kubernetes_watch
 
 from integrations.sandbox.kubernetes import kubeconfig
 from tests.integrations.sandbox.running import (
@@ -44,8 +46,7 @@ def create(box: Box, name: str, **metadata: Any) -> Object:
     body["metadata"] |= metadata
     answer = box.kubernetes.post(f"{TEKTON}/pipelineruns", json=body)
     assert answer.status_code == 201, answer.text
-    made: Object = answer.json()
-    return until(lambda: box.run(made["metadata"]["name"]) if "status" in box.run(name) else None)
+    return until(lambda: found if (found := box.run(name)).get("status") else {})
 
 
 def version(box: Box) -> str:
@@ -274,13 +275,13 @@ def test_the_python_client_lists_creates_watches_and_reads_logs(box: Box, tmp_pa
     """kubernetes-watch.md sections 2 and 4: list, then watch from the list's version."""
     config = tmp_path / "config"
     config.write_text(kubeconfig(box.urls["kubernetes"], namespace="ci"))
-    with kubernetes.config.new_client_from_config(str(config)) as client:
-        custom = kubernetes.client.CustomObjectsApi(client)
+    with kubernetes_config.new_client_from_config(str(config)) as client:
+        custom = kubernetes_client.CustomObjectsApi(client)
         where = ("tekton.dev", "v1", "ci", "pipelineruns")
         start = custom.list_namespaced_custom_object(*where)["metadata"]["resourceVersion"]
         custom.create_namespaced_custom_object(*where, body=pipeline_run("greet-1", "greet"))
         seen: list[tuple[str, Object]] = []
-        watcher = kubernetes.watch.Watch()
+        watcher = kubernetes_watch.Watch()
         for event in watcher.stream(
             custom.list_namespaced_custom_object, *where, resource_version=start, timeout_seconds=10
         ):
@@ -290,11 +291,11 @@ def test_the_python_client_lists_creates_watches_and_reads_logs(box: Box, tmp_pa
         watcher.stop()
         assert seen[0][0] == "ADDED"
         assert "status" not in seen[0][1]
-        core = kubernetes.client.CoreV1Api(client)
+        core = kubernetes_client.CoreV1Api(client)
         (pod,) = core.list_namespaced_pod("ci", label_selector="tekton.dev/pipelineRun=greet-1").items
         log = core.read_namespaced_pod_log(pod.metadata.name, "ci", container="step-s1")
         assert log == "hello\n"
-        with pytest.raises(kubernetes.client.ApiException) as missing:
+        with pytest.raises(kubernetes_client.ApiException) as missing:
             core.read_namespaced_pod_log("nope", "ci")
         assert missing.value.status == 404
 
@@ -320,7 +321,7 @@ def test_kubectl_get_watch_prints_a_run_until_it_succeeded(box: Box, tmp_path: P
     ) as following:
         assert following.stdout is not None
         lines = [following.stdout.readline().split()]
-        while not lines[-1][1:3] == ["True", "Succeeded"]:
+        while lines[-1][1:3] != ["True", "Succeeded"]:
             lines.append(following.stdout.readline().split())
             assert lines[-1], "kubectl ended before the run did"
         following.terminate()

@@ -1,0 +1,90 @@
+"""The cast with tokens, and a GitLab on loopback that holds scenario A's manifest."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator
+
+import pytest
+from django.contrib.auth.models import User
+from rest_framework.test import APIClient
+
+from promotions.choices import Role
+from promotions.models import ApiToken, Connection, RoleGrant
+from tests.cast import MANIFEST_PROJECT, Catalogue, People, make_catalogue, make_people
+from tests.integrations.loopback import Answer, Loopback, loopback
+
+TIP = "b" * 40
+FILE = "overlays/prod/deployment.yml"
+MANIFEST = b"""\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: flask}
+spec:
+  template:
+    spec:
+      containers:
+        - name: flask
+          image: harbor.centre.com/k8s/flask-k8s-example:1.0.0 # by hand
+"""
+ClientOf = Callable[[User], APIClient]
+
+
+@pytest.fixture
+def people(db: None, settings: object) -> People:
+    # Hashing five passwords the slow way is most of such a test's time.
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # type: ignore[attr-defined]
+    return make_people()
+
+
+@pytest.fixture
+def catalogue(people: People) -> Catalogue:
+    return make_catalogue(people)
+
+
+@pytest.fixture
+def machinist(people: People) -> User:
+    """A developer of everything: may see deliveries and upstreams, may not replay."""
+    user = User.objects.create_user("machinist")
+    RoleGrant.objects.create(user=user, role=Role.DEVELOPER)
+    return user
+
+
+@pytest.fixture
+def client_of() -> ClientOf:
+    """A client that speaks with a token of the person."""
+
+    def client(user: User) -> APIClient:
+        text = f"token-of-{user.username}"
+        ApiToken.objects.get_or_create(user=user, digest=ApiToken.digest_of(text), defaults={"name": "tests"})
+        made = APIClient()
+        made.credentials(HTTP_AUTHORIZATION=f"Bearer {text}")
+        return made
+
+    return client
+
+
+@pytest.fixture
+def gitlab(catalogue: Catalogue) -> Iterator[Loopback]:
+    """GitLab's answers about branch main of the manifest project (reference gitlab-api.md)."""
+    with loopback() as server:
+        project = f"/api/v4/projects/{MANIFEST_PROJECT.replace('/', '%2F')}/repository"
+        commit = {"id": TIP, "title": "Start", "message": "Start", "parent_ids": []}
+        server.on("GET", f"{project}/branches/main", Answer({"name": "main", "commit": commit}))
+        entry = {"id": "1" * 40, "name": "deployment.yml", "type": "blob", "path": FILE, "mode": "100644"}
+        server.on("GET", f"{project}/tree", Answer([entry]))
+        name = FILE.replace("/", "%2F").replace(".", r"(\.|%2E)")
+        file = {
+            "file_path": FILE,
+            "file_name": "deployment.yml",
+            "size": len(MANIFEST),
+            "encoding": "base64",
+            "content": base64.b64encode(MANIFEST).decode(),
+            "ref": TIP,
+            "blob_id": "1" * 40,
+            "commit_id": TIP,
+            "last_commit_id": TIP,
+        }
+        server.on("GET", f"{project}/files/{name}", Answer(file))
+        Connection.objects.filter(slug="gitlab").update(url=server.url)
+        yield server
