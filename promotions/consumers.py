@@ -6,23 +6,33 @@ import asyncio
 import contextlib
 import json
 from dataclasses import dataclass, field
-from typing import Any
 
+import structlog
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
+from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.auth.models import User
-from django.db import connection
+from django.contrib.sessions.backends.base import SessionBase
+from django.db import DatabaseError, InterfaceError, connection
 from django.utils import translation
+from django.utils.crypto import constant_time_compare
 from django.utils.html import format_html
 
 from promotions.hub import Change, Hub, Wants
 from promotions.policy.access import may_see_machinery, visible_applications
 
+log = structlog.get_logger(__name__)
+
 HEARTBEAT = 8.0
 _MOST_WAITING = 200
 _LONGEST_HELLO = 8192
-CLOSE_SIGNED_OUT, CLOSE_TOO_SLOW, CLOSE_BAD_HELLO = 4401, 4408, 4400
+_LARGEST_NUMBER = 2**63 - 1
+# Seconds a socket may keep one message waiting: its sight is not asked for again meanwhile.
+_SLOWEST_SEND = 10.0
+# After the last one the page must be loaded again: what it missed is no longer known.
+CLOSE_SIGNED_OUT, CLOSE_TOO_SLOW, CLOSE_BAD_HELLO, CLOSE_TOO_OLD = 4401, 4408, 4400, 4410
+CLOSE_FAILED = 1011
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +68,14 @@ class _Page:
         except asyncio.QueueFull:
             self.too_slow = True
 
+    async def next(self, *, until: float) -> tuple[int, str] | None:
+        """Return the next message; None when none has come by then (in the event loop's time)."""
+        try:
+            async with asyncio.timeout_at(until):
+                return await self.outbox.get()
+        except TimeoutError:
+            return None
+
 
 class LiveConsumer(AsyncWebsocketConsumer):
     """Protocol: the page says {"since", "wants", "language"}; we answer numbered HTML fragments.
@@ -87,10 +105,17 @@ class LiveConsumer(AsyncWebsocketConsumer):
         if not sight.is_signed_in:
             await self.close(CLOSE_SIGNED_OUT)
             return
-        self.page = _Page(language, wants, sight)
-        await self.hub.join(self.page)
-        await self.hub.catch_up(self.page, since)
-        self._work = asyncio.create_task(self._send_for_ever(self.page, since), name="live socket")
+        self.page = page = _Page(language, wants, sight)
+        try:
+            await self.hub.join(page)
+            if await self.hub.catch_up(page, since):
+                self._work = asyncio.create_task(self._send_for_ever(page, since), name="live socket")
+                return
+        except (DatabaseError, InterfaceError, OSError) as error:
+            log.warning("a page could not catch up", error=str(error))
+            await self._end(CLOSE_FAILED)
+            return
+        await self._end(CLOSE_TOO_OLD)
 
     async def disconnect(self, code: int) -> None:
         await self._stop()
@@ -99,44 +124,65 @@ class LiveConsumer(AsyncWebsocketConsumer):
         if self.page is not None:
             self.hub.leave(self.page)
             self.page = None
-        if self._work is not None:
-            self._work.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._work
-            self._work = None
+        work, self._work = self._work, None
+        if work is not None and work is not asyncio.current_task():
+            work.cancel()
+            await asyncio.wait([work])
+
+    async def _end(self, code: int) -> None:
+        await self._stop()
+        # The other side may have gone first.
+        with contextlib.suppress(OSError, RuntimeError):
+            await self.close(code)
 
     async def _send_for_ever(self, page: _Page, since: int) -> None:
-        number = max(since, self.hub.number)
+        """The socket's outermost loop: however it ends, the hub forgets the page and the page learns why."""
+        code = CLOSE_FAILED
+        try:
+            code = await self._talk(page, since)
+        except TimeoutError:
+            code = CLOSE_TOO_SLOW
+        except (DatabaseError, InterfaceError, OSError) as error:
+            log.info("a live socket ended", error=str(error))
+        except Exception:
+            log.exception("a live socket failed")
+        await self._end(code)
+
+    async def _talk(self, page: _Page, number: int) -> int:
+        """Send what comes until the socket must be closed; return the code that says why.
+
+        A number is only said with or after everything up to it: a page that breaks off asks for the rest.
+        """
+        now = asyncio.get_running_loop().time
         await self._send(number, "")
-        beat = asyncio.get_running_loop().time() + HEARTBEAT
+        beat = now() + HEARTBEAT
         while not page.too_slow:
-            try:
-                async with asyncio.timeout_at(beat):
-                    new, html = await page.outbox.get()
-                number = max(number, new)
-                await self._send(number, html)
-            except TimeoutError:
+            if now() >= beat:
                 page.sight = await self._sight()
                 if not page.sight.is_signed_in:
-                    break
+                    return CLOSE_SIGNED_OUT
                 await self._send(number, "")
-                beat = asyncio.get_running_loop().time() + HEARTBEAT
-        self.hub.leave(page)
-        await self.close(CLOSE_TOO_SLOW if page.too_slow else CLOSE_SIGNED_OUT)
+                beat = now() + HEARTBEAT
+            new, html = await page.next(until=beat) or (number, "")
+            number = max(number, new)
+            # What does not concern this page is only counted; the next message or beat says the number.
+            if html:
+                await self._send(number, html)
+        return CLOSE_TOO_SLOW
 
     async def _send(self, number: int, html: str) -> None:
         mark = format_html(
             '<output id="live-number" hx-swap-oob="true" data-number="{}" hidden></output>', number
         )
-        await self.send(text_data=mark + html)
+        async with asyncio.timeout(_SLOWEST_SEND):
+            await self.send(text_data=mark + html)
 
     @database_sync_to_async
     def _sight(self) -> Sight:
         """Ask again who this is: a role that was taken away takes the view with it within seconds."""
         try:
-            visitor = self.scope.get("user")
-            user = User.objects.filter(pk=getattr(visitor, "pk", None) or 0, is_active=True).first()
-            if user is None or not _session_lives(self.scope):
+            user = _signed_in(self.scope.get("session"))
+            if user is None:
                 return Sight()
             return Sight(
                 applications=frozenset(visible_applications(user).values_list("pk", flat=True)),
@@ -147,9 +193,17 @@ class LiveConsumer(AsyncWebsocketConsumer):
             connection.close()
 
 
-def _session_lives(scope: Any) -> bool:
-    session = scope.get("session")
-    return bool(session and session.session_key and session.exists(session.session_key))
+def _signed_in(session: SessionBase | None) -> User | None:
+    """Return whose session it is now: signed out, expired and ended by a new password all mean nobody's."""
+    if session is None or not session.session_key:
+        return None
+    data = type(session)(session.session_key).load()
+    user = User.objects.filter(pk=data.get(SESSION_KEY) or 0, is_active=True).first()
+    if user is None:
+        return None
+    valid = [user.get_session_auth_hash(), *user.get_session_auth_fallback_hash()]
+    given = str(data.get(HASH_SESSION_KEY, ""))
+    return user if any(constant_time_compare(given, each) for each in valid) else None
 
 
 def _hello(text: str | None) -> tuple[int, Wants, str] | None:
@@ -160,9 +214,9 @@ def _hello(text: str | None) -> tuple[int, Wants, str] | None:
         said = json.loads(text)
         since, wants = int(said["since"]), said["wants"]
         words = frozenset(word for word in wants if isinstance(word, str))
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None
     language = str(said.get("language", ""))
     if language not in dict(settings.LANGUAGES):
         language = translation.get_supported_language_variant(settings.LANGUAGE_CODE)
-    return max(0, since), Wants(words), language
+    return min(max(0, since), _LARGEST_NUMBER), Wants(words), language

@@ -38,7 +38,8 @@ _OUTAGE_PATIENCE = timedelta(minutes=30)
 def wake(promotion: Promotion) -> None:
     """Have the promotion looked at now, once the current transaction has committed."""
     pk, stage_id = promotion.pk, promotion.stage_id
-    transaction.on_commit(lambda: _defer(pk, stage_id, wait=0))
+    # Robust: what was committed is done, and the sweep finds what was not queued.
+    transaction.on_commit(lambda: _defer(pk, stage_id, wait=0), robust=True)
 
 
 def _defer(pk: int, stage_id: int, *, wait: float) -> None:

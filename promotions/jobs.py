@@ -92,4 +92,5 @@ async def rescue(context: object, timestamp: int) -> None:
         try:
             await app.job_manager.retry_job(job)
         except UniqueViolation:
+            # The same look was queued since: that one will do, and the dead one must give its lock back.
             await app.job_manager.finish_job(job, Status.FAILED, delete_job=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.db import connection, transaction
-from django.db.models import Max
+from django.db.models import Max, Min
 from django.utils import timezone
 
 from promotions.models import Announcement
@@ -22,7 +22,8 @@ def announce(fragment: str, key: object, *, application_id: int | None = None) -
     `fragment` and `key` name what the hub renders ("cell", stage id). A crash between commit and
     announcement loses the announcement, not the change: the next one about the same thing shows both.
     """
-    transaction.on_commit(lambda: _publish(fragment, str(key), application_id))
+    # Robust: the change is committed, so its author must not be told that it failed.
+    transaction.on_commit(lambda: _publish(fragment, str(key), application_id), robust=True)
 
 
 def _publish(fragment: str, key: str, application_id: int | None) -> None:
@@ -39,6 +40,11 @@ def _publish(fragment: str, key: str, application_id: int | None) -> None:
 def latest_number() -> int:
     """Return the number of the newest announcement: read before a page's queries, it misses nothing."""
     return Announcement.objects.aggregate(latest=Max("id"))["latest"] or 0
+
+
+def oldest_number() -> int:
+    """Return the number of the oldest announcement that is still known; 0 when there is none."""
+    return Announcement.objects.aggregate(oldest=Min("id"))["oldest"] or 0
 
 
 def forget_old() -> None:

@@ -66,14 +66,15 @@ def request_promotion(
         raise Refused(seen.refusals)
     if seen_hash is not None and seen_hash != seen.change.hash:
         raise StaleState(_("The manifests changed since you saw this change. Look at it again."))
-    try:
-        with transaction.atomic():
-            _supersede_waiting(stage, by)
-            promotion = _create(stage, version, seen, by, reason, kind, rollback_of)
-    except IntegrityError as error:
+    with transaction.atomic():
+        # One request at a time per Stage: the second of two at the same moment sees what the first made.
+        Stage.objects.select_for_update(no_key=True).get(pk=stage.pk)
         if (same := _same_request(stage, version, by)) is not None:
             return same
-        raise StaleState(_("Another promotion to this stage was requested at the same moment.")) from error
+        if refused := refusals(Act.REQUEST, gather(stage, version, by)):
+            raise Refused(refused)
+        _supersede_waiting(stage, by)
+        promotion = _create(stage, version, seen, by, reason, kind, rollback_of)
     engine.wake(promotion)
     return promotion
 
@@ -224,7 +225,8 @@ def retry(promotion: Promotion, *, by: User) -> None:
     try:
         transition(
             promotion,
-            Status.RUNNING,
+            # One that ended before its first step has none to resume: it begins.
+            Status.RUNNING if promotion.step else Status.APPROVED,
             by=by,
             message=_("Tried again."),
             attempt=promotion.attempt + 1,

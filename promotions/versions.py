@@ -27,6 +27,8 @@ def record_version(
     """
     tags = [tag for tag in tags if tag]
     with transaction.atomic():
+        # One at a time per image: two that take a tag off each other's version would wait for ever.
+        Image.objects.select_for_update(no_key=True).get(pk=image.pk)
         version, is_new = ImageVersion.objects.select_for_update().get_or_create(
             image=image,
             digest=digest,

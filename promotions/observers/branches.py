@@ -11,7 +11,7 @@ from django.utils import timezone
 from integrations.errors import IntegrationError
 from promotions import changes, engine, operations
 from promotions.choices import PromotionStatus
-from promotions.live import announce
+from promotions.workflow import announce_stage
 from promotions.manifests import ManifestError
 from promotions.models import BranchTip, Connection, Stage, StageState
 from promotions.observers.freshness import Freshness, database_work
@@ -114,8 +114,7 @@ def _read(stage: Stage, commit: str) -> None:
     state.desired_commit, state.desired_seen_at = commit, timezone.now()
     state.save()
     if _shown(state) != before:
-        announce("cell", stage.pk, application_id=stage.application_id)
-        announce("stage", stage.pk, application_id=stage.application_id)
+        announce_stage(stage)
 
 
 def _shown(state: StageState) -> tuple[object, ...]:

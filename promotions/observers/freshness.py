@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from django.db import connection
+from django.db.models import Value
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from integrations.errors import IntegrationError, Unauthorized
@@ -54,8 +56,9 @@ class Freshness:
             values: dict[str, object] = {"state": state, "message": message}
             if state == UpstreamState.FRESH:
                 values |= {"seen_at": now, "troubled_since": None}
-            elif changed and self._state in ("", UpstreamState.FRESH):
-                values["troubled_since"] = now
+            else:
+                # Whoever watched before us may have seen it begin.
+                values["troubled_since"] = Coalesce("troubled_since", Value(now))
             row.update(**values)
             if changed:
                 announce("upstreams", "all")

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import structlog
-from django.db import DatabaseError
+from django.db import DatabaseError, InterfaceError
+from django.forms.models import model_to_dict
 
 from promotions.choices import Vendor
 from promotions.models import Connection, Stage, Upstream
@@ -52,8 +53,11 @@ def declare() -> list[Upstream]:
 
 @dataclass
 class _Watch:
+    """`settings` are those the observer was started with: a changed connection needs a new one."""
+
     thread: threading.Thread
     stop: threading.Event
+    settings: dict[str, object]
 
 
 @dataclass
@@ -72,14 +76,17 @@ class Supervisor:
             try:
                 with database_work():
                     self._turn()
-            except DatabaseError as error:
-                # Without the database we can't renew: others take over, so we must let go.
-                log.warning("leases can't be renewed", error=str(error))
+            except Exception as error:
+                # The outermost loop. Without the database we can't renew: others take over, so we let go.
+                log.warning("leases can't be renewed", error=str(error), exc_info=not _is_outage(error))
                 self._stop_all()
             self.stop.wait(leases.RENEW_EVERY)
         self._stop_all()
-        with database_work():
-            leases.release(self.holder)
+        try:
+            with database_work():
+                leases.release(self.holder)
+        except DatabaseError as error:
+            log.warning("leases can't be given back: they end by themselves", error=str(error))
 
     def _turn(self) -> None:
         upstreams = {upstream.pk: upstream for upstream in declare()}
@@ -92,13 +99,16 @@ class Supervisor:
                     self._watches.pop(pk).stop.set()
             elif watch is None or not watch.thread.is_alive():
                 self._watches[pk] = self._start(upstream)
+            elif watch.settings != model_to_dict(upstream.connection):
+                # Started anew at the next turn, when the old thread has ended.
+                watch.stop.set()
 
     def _start(self, upstream: Upstream) -> _Watch:
         stop = threading.Event()
         thread = threading.Thread(target=_observe, args=(upstream, stop), name=upstream.name, daemon=True)
         thread.start()
         log.info("watching", upstream=upstream.name)
-        return _Watch(thread, stop)
+        return _Watch(thread, stop, model_to_dict(upstream.connection))
 
     def _stop_all(self) -> None:
         for watch in self._watches.values():
@@ -106,6 +116,10 @@ class Supervisor:
         for watch in self._watches.values():
             watch.thread.join(timeout=2)
         self._watches.clear()
+
+
+def _is_outage(error: Exception) -> bool:
+    return isinstance(error, DatabaseError | InterfaceError)
 
 
 def _observe(upstream: Upstream, stop: threading.Event) -> None:

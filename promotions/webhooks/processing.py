@@ -1,8 +1,13 @@
-"""Act on deliveries: each says "look now" at something. What is true is then read from its owner."""
+"""Act on deliveries: each says "look now" at something. What is true is then read from its owner.
+
+The jobs are queued in the transaction that marks the delivery processed: a worker killed in between
+leaves either both or neither.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import structlog
 from django.db import transaction
@@ -24,6 +29,16 @@ from promotions.models import Commit, Delivery, Image, ImageVersion, Promotion, 
 log = structlog.get_logger(__name__)
 _MOST_ATTEMPTS = 5
 _READERS = {Vendor.GITLAB: gitlab.read, Vendor.HARBOR: registry.read, Vendor.DISTRIBUTION: registry.read}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Look:
+    """A job to queue: look at one thing now. `lock` names the thing; a look that waits already is enough."""
+
+    lock: str
+    task: str
+    arguments: tuple[tuple[str, int | str], ...]
+    words: str
 
 
 def process_pending() -> int:
@@ -83,29 +98,32 @@ def _handle(delivery: Delivery, reading: Reading) -> tuple[DeliveryOutcome, str]
         return DeliveryOutcome.UNREADABLE, reading.problem
     if not reading.hints:
         return DeliveryOutcome.IGNORED, _("Nothing Slipway follows.")
-    looked = [words for hint in reading.hints if (words := HANDLERS[hint.subject](delivery, hint))]
-    if not looked:
+    looks = {look for hint in reading.hints for look in HANDLERS[hint.subject](delivery, hint)}
+    if not looks:
         return DeliveryOutcome.IGNORED, _("It speaks of nothing in the catalogue.")
-    return DeliveryOutcome.PROCESSED, _("Looking now at %(what)s.") % {"what": ", ".join(looked)}
+    # In one order everywhere: of two workers that queue the same looks one waits, and none for ever.
+    for look in sorted(looks):
+        _enqueue(look)
+    words = ", ".join(sorted(look.words for look in looks))
+    return DeliveryOutcome.PROCESSED, _("Looking now at %(what)s.") % {"what": words}
 
 
-def _look_at_branch(delivery: Delivery, hint: Hint) -> str:
+def _look_at_branch(delivery: Delivery, hint: Hint) -> list[Look]:
     """A push or a merge: read what the manifest branches of that project say."""
     connection = delivery.source.connection
     stages = Stage.objects.filter(manifest_connection=connection, manifest_project__iexact=hint.project)
-    branches = set(stages.values_list("manifest_project", "manifest_branch"))
-    for project, branch in sorted(branches):
-        _defer(
-            "promotions.look_at_branch",
+    return [
+        Look(
             f"branch:{connection.pk}:{project}:{branch}",
-            connection_id=connection.pk,
-            project=project,
-            branch=branch,
+            "promotions.look_at_branch",
+            (("connection_id", connection.pk), ("project", project), ("branch", branch)),
+            f"{project}@{branch}",
         )
-    return ", ".join(f"{project}@{branch}" for project, branch in sorted(branches))
+        for project, branch in set(stages.values_list("manifest_project", "manifest_branch"))
+    ]
 
 
-def _look_at_merge_request(delivery: Delivery, hint: Hint) -> str:
+def _look_at_merge_request(delivery: Delivery, hint: Hint) -> list[Look]:
     connection = delivery.source.connection
     for promotion in Promotion.objects.open().filter(
         stage__manifest_connection=connection, stage__manifest_project__iexact=hint.project
@@ -114,22 +132,24 @@ def _look_at_merge_request(delivery: Delivery, hint: Hint) -> str:
     return _look_at_branch(delivery, hint)
 
 
-def _look_at_image(delivery: Delivery, hint: Hint) -> str:
-    images = [
-        image
+def _look_at_image(delivery: Delivery, hint: Hint) -> list[Look]:
+    return [
+        Look(
+            f"image:{image.pk}",
+            "promotions.look_at_image",
+            (("image_id", image.pk),),
+            image.repository,
+        )
         for image in Image.objects.filter(connection=delivery.source.connection)
         if parse_image(image.repository).repository == hint.project
     ]
-    for image in images:
-        _defer("promotions.look_at_image", f"image:{image.pk}", image_id=image.pk)
-    return ", ".join(image.repository for image in images)
 
 
-def _nothing(delivery: Delivery, hint: Hint) -> str:
-    return ""
+def _nothing(delivery: Delivery, hint: Hint) -> list[Look]:
+    return []
 
 
-HANDLERS: dict[str, Callable[[Delivery, Hint], str]] = {
+HANDLERS: dict[str, Callable[[Delivery, Hint], list[Look]]] = {
     "branch": _look_at_branch,
     "merge_request": _look_at_merge_request,
     "image": _look_at_image,
@@ -140,22 +160,22 @@ HANDLERS: dict[str, Callable[[Delivery, Hint], str]] = {
 }
 
 
-def _defer(task: str, lock: str, **arguments: int | str) -> None:
-    def enqueue() -> None:
-        try:
-            app.configure_task(task, queueing_lock=lock).defer(**arguments)
-        except AlreadyEnqueued:
-            log.debug("a look is queued already", task=task, lock=lock)
-
-    transaction.on_commit(enqueue)
+def _enqueue(look: Look) -> None:
+    # A savepoint: the refusal of a second equal job must not undo what was done before it.
+    try:
+        with transaction.atomic():
+            app.configure_task(look.task, queueing_lock=look.lock).defer(**dict(look.arguments))
+    except AlreadyEnqueued:
+        log.debug("a look is queued already", task=look.task, lock=look.lock)
 
 
 def replay(delivery: Delivery) -> None:
     """Have a delivery processed again, as if it had just come."""
-    Delivery.objects.filter(pk=delivery.pk).update(
-        outcome=DeliveryOutcome.PENDING, message="", processed_at=None, attempts=0
-    )
-    _defer("promotions.process_deliveries", "deliveries")
+    with transaction.atomic():
+        Delivery.objects.filter(pk=delivery.pk).update(
+            outcome=DeliveryOutcome.PENDING, message="", processed_at=None, attempts=0
+        )
+        _enqueue(Look("deliveries", "promotions.process_deliveries", (), ""))
     announce("deliveries", "all")
 
 

@@ -4,6 +4,7 @@
   const SILENCE = 25000;
   const RECONNECT_AFTER = 3000;
   const SIGNED_OUT = 4401;
+  const TOO_OLD = 4410;
   const body = document.body;
   const mark = document.getElementById("live-mark");
   if (!body.hasAttribute("ws-connect") || !mark) return;
@@ -119,7 +120,7 @@
   body.addEventListener("htmx:wsClose", (event) => {
     show("stale");
     const code = event.detail.event && event.detail.event.code;
-    if (code === SIGNED_OUT) {
+    if (code === SIGNED_OUT || code === TOO_OLD) {
       window.location.reload();
       return;
     }
