@@ -14,11 +14,11 @@ from integrations.argocd.types import ApplicationSnapshot, StreamEvent
 from integrations.errors import IntegrationError, Unauthorized
 from integrations.images import ImageName, parse_image
 from promotions import engine, vendors
-from promotions.workflow import announce_stage
 from promotions.models import Connection, Stage, StageState
 from promotions.observers.freshness import Freshness, database_work
 from promotions.steps.arrive import source_index
 from promotions.versions import find_version
+from promotions.workflow import announce_stage
 
 log = structlog.get_logger(__name__)
 # Argo CD drops events when its buffer is full, so the stream is never the whole truth (argocd-api.md 4).

@@ -11,11 +11,11 @@ from django.utils import timezone
 from integrations.errors import IntegrationError
 from promotions import changes, engine, operations
 from promotions.choices import PromotionStatus
-from promotions.workflow import announce_stage
 from promotions.manifests import ManifestError
 from promotions.models import BranchTip, Connection, Stage, StageState
 from promotions.observers.freshness import Freshness, database_work
 from promotions.versions import find_version
+from promotions.workflow import announce_stage
 
 log = structlog.get_logger(__name__)
 LOOK_EVERY = 30.0

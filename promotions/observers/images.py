@@ -10,10 +10,10 @@ from django.utils import timezone
 from integrations.errors import IntegrationError, NotFound
 from integrations.images import parse_image
 from promotions import vendors
-from promotions.workflow import announce_stage
 from promotions.models import Connection, Image, ImageVersion, Stage, StageState
 from promotions.observers.freshness import Freshness, database_work
 from promotions.versions import find_version, mark_missing, record_version
+from promotions.workflow import announce_stage
 
 LOOK_EVERY = 150.0
 # Only builds people may still promote are asked for again one by one.
