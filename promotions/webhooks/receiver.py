@@ -115,9 +115,7 @@ class Receiver:
         source = await self.writer.source(source_id)
         if source is None or source.vendor != vendor:
             return NOT_FOUND
-        headers = {
-            name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]
-        }
+        headers = {_text(name).lower(): _text(value) for name, value in scope["headers"]}
         if headers.get("content-encoding", "identity") != "identity":
             return ENCODED
         parts: list[bytes] = []
@@ -174,6 +172,14 @@ class Receiver:
         if time.monotonic() - since >= 60:
             since, count = time.monotonic(), 0
         self._refused[source_id] = (since, count + 1)
+
+
+def _text(value: bytes) -> str:
+    """Return a header as its sender meant it: GitLab sends a secret outside ASCII as UTF-8."""
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
 def _secrets(source: Source) -> WebhookSecrets:
