@@ -24,7 +24,11 @@ from tests.system import wait_for
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 SECRET = "s3cret-of-the-hook"
-HEADER = {Vendor.GITLAB: "X-Gitlab-Token", Vendor.HARBOR: "Authorization", Vendor.DISTRIBUTION: "Authorization"}
+HEADER = {
+    Vendor.GITLAB: "X-Gitlab-Token",
+    Vendor.HARBOR: "Authorization",
+    Vendor.DISTRIBUTION: "Authorization",
+}
 BODY = {
     Vendor.GITLAB: "gitlab/webhook-push-branch.json",
     Vendor.HARBOR: "harbor/push-artifact.default.by-tag.derived.json",
@@ -53,7 +57,9 @@ class Served:
 
 
 @contextlib.contextmanager
-def serve(database: dict[str, object], *, writer: dict[str, object], receiver: dict[str, object]) -> Iterator[Served]:
+def serve(
+    database: dict[str, object], *, writer: dict[str, object], receiver: dict[str, object]
+) -> Iterator[Served]:
     """Run a receiver in uvicorn, in a thread of this process, until the test is over."""
     batch_writer = BatchWriter(database, **writer)  # type: ignore[arg-type]
     application = Receiver(database, writer=batch_writer, **receiver)  # type: ignore[arg-type]
@@ -113,7 +119,9 @@ class Sender:
     def url(self) -> str:
         return self.served.url + self.source.path
 
-    def post(self, body: bytes | None = None, *, secret: str | bytes | None = SECRET, **headers: str) -> httpx.Response:
+    def post(
+        self, body: bytes | None = None, *, secret: str | bytes | None = SECRET, **headers: str
+    ) -> httpx.Response:
         """Post as the vendor does; keyword names become header names."""
         given: dict[str, str | bytes] = {name.replace("_", "-"): value for name, value in headers.items()}
         if secret is not None:
@@ -128,7 +136,8 @@ class Sender:
 
 def make_source(vendor: Vendor, **fields: object) -> WebhookSource:
     made, _new = Connection.objects.get_or_create(
-        slug=vendor.value, defaults={"vendor": vendor, "url": "http://127.0.0.1:9", "host": "harbor.centre.com"}
+        slug=vendor.value,
+        defaults={"vendor": vendor, "url": "http://127.0.0.1:9", "host": "harbor.centre.com"},
     )
     values: dict[str, object] = {"tokens": ["env:HOOK_SECRET"]}
     return WebhookSource.objects.create(connection=made, **{**values, **fields})

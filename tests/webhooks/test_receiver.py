@@ -37,7 +37,9 @@ def test_a_delivery_with_the_right_secret_is_kept_raw_and_answered_202_without_a
     assert delivery.outcome == DeliveryOutcome.PENDING
 
 
-@pytest.mark.parametrize("secret", [None, "", "wrong", SECRET + " x", SECRET[:-1], "g\u00e9heim".encode(), b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "secret", [None, "", "wrong", SECRET + " x", SECRET[:-1], "g\u00e9heim".encode(), b"\xff\xfe"]
+)
 def test_a_missing_empty_wrong_or_non_ascii_secret_is_401_counted_and_its_body_not_kept(
     sender: Sender, secret: str | bytes | None
 ) -> None:
@@ -64,11 +66,15 @@ def test_while_a_secret_is_rotated_both_are_good_and_a_third_is_not(
     """Test list: two secrets."""
     monkeypatch.setenv("HOOK_SECRET_BEFORE", "the one before")
     sender = Sender(make_source(Vendor.HARBOR, tokens=["env:HOOK_SECRET", "env:HOOK_SECRET_BEFORE"]), served)
-    answers = [sender.post(b"{}", secret=secret).status_code for secret in (SECRET, "the one before", "a third")]
+    answers = [
+        sender.post(b"{}", secret=secret).status_code for secret in (SECRET, "the one before", "a third")
+    ]
     assert answers == [202, 202, 401]
 
 
-def test_a_secret_outside_ascii_works_as_gitlab_sends_it(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_outside_ascii_works_as_gitlab_sends_it(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HOOK_SECRET_ODD", "geh\u00e9im-\u79d8\u5bc6")
     sender = Sender(make_source(Vendor.GITLAB, tokens=["env:HOOK_SECRET_ODD"]), served)
     assert sender.post(secret="geh\u00e9im-\u79d8\u5bc6".encode()).status_code == 202
@@ -158,11 +164,23 @@ def test_pipeline_variables_are_not_kept(gitlab: Sender) -> None:
 
 def test_unknown_ids_wrong_vendors_and_other_paths_are_404(gitlab: Sender) -> None:
     other = f"{gitlab.served.url}/webhooks/harbor/{gitlab.source.pk}"
-    paths = [str(uuid.uuid4()), "-" * 36, "0" * 36, f"{gitlab.source.pk}/more", "", str(gitlab.source.pk).upper()]
+    paths = [
+        str(uuid.uuid4()),
+        "-" * 36,
+        "0" * 36,
+        f"{gitlab.source.pk}/more",
+        "",
+        str(gitlab.source.pk).upper(),
+    ]
     urls = [f"{gitlab.served.url}/webhooks/gitlab/{path}" for path in paths]
     for url in [*urls, other, f"{gitlab.served.url}/webhooks/"]:
-        assert httpx.post(url, content=b"{}", headers={"X-Gitlab-Token": SECRET}, trust_env=False).status_code == 404
-    assert gitlab.served.writer._sources.keys() <= {str(gitlab.source.pk)}, "guessed ids must not be remembered"
+        assert (
+            httpx.post(url, content=b"{}", headers={"X-Gitlab-Token": SECRET}, trust_env=False).status_code
+            == 404
+        )
+    assert gitlab.served.writer._sources.keys() <= {str(gitlab.source.pk)}, (
+        "guessed ids must not be remembered"
+    )
 
 
 def test_only_post_is_taken(gitlab: Sender) -> None:
@@ -177,7 +195,9 @@ def test_a_compressed_body_is_415(gitlab: Sender) -> None:
 def test_who_guesses_secrets_is_stopped_for_a_while_and_costs_no_query(gitlab: Sender) -> None:
     """Section "Pipeline", 10: rate limit before the body is read."""
     with httpx.Client(trust_env=False) as client:
-        answers = [client.post(gitlab.url, content=b"{}", headers={"X-Gitlab-Token": "no"}) for _ in range(122)]
+        answers = [
+            client.post(gitlab.url, content=b"{}", headers={"X-Gitlab-Token": "no"}) for _ in range(122)
+        ]
     assert [answer.status_code for answer in answers] == [401] * 120 + [429] * 2
     assert answers[-1].headers["retry-after"] == "60"
     assert refused(gitlab) == 120
