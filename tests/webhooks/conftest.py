@@ -87,7 +87,7 @@ Serve = Callable[..., Served]
 
 @pytest.fixture
 def serving(transactional_db: None) -> Iterator[Serve]:
-    """Start a receiver: `serving(patience=..., longest_queue=..., slowest_body=..., most_held=..., database=...)`."""
+    """Start a receiver: `serving(patience=..., longest_queue=..., slowest_body=..., database=...)`."""
     with contextlib.ExitStack() as stack:
 
         def start(database: dict[str, object] | None = None, **options: object) -> Served:
