@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import threading
+from typing import Any
 
 import pytest
 from django.db import connection, transaction
 from procrastinate.contrib.django.models import ProcrastinateJob
-from pytest_django.fixtures import SettingsWrapper
 
 from integrations.registry import webhooks as registry
 from promotions.choices import DeliveryOutcome, PromotionStatus, Vendor
@@ -22,7 +22,7 @@ PROJECT = cast.MANIFEST_PROJECT
 
 
 @pytest.fixture
-def catalogue(db: None, settings: SettingsWrapper) -> cast.Catalogue:
+def catalogue(db: None, settings: Any) -> cast.Catalogue:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     return cast.make_catalogue(cast.make_people())
 
