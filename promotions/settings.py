@@ -69,7 +69,13 @@ TEMPLATES = [
 DATABASES = {"default": environ.database(environ.secret("DATABASE_URL") or database_url(DATA_DIR))}
 if environ.flag("DATABASE_POOL", default=True):
     # Without a pool Django under ASGI opens a connection per request (reference measurements.md, web).
-    DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 0, "max_size": 16, "timeout": 10}
+    # A pool that gives up soon asks again at the next need; else its pauses double up to minutes.
+    DATABASES["default"]["OPTIONS"]["pool"] = {
+        "min_size": 0,
+        "max_size": 16,
+        "timeout": 10,
+        "reconnect_timeout": 1,
+    }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 LOGIN_URL = "/sign-in/"

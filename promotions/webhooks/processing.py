@@ -98,7 +98,9 @@ def _handle(delivery: Delivery, reading: Reading) -> tuple[DeliveryOutcome, str]
         return DeliveryOutcome.UNREADABLE, reading.problem
     if not reading.hints:
         return DeliveryOutcome.IGNORED, _("Nothing Slipway follows.")
-    looks = {look for hint in reading.hints for look in HANDLERS[hint.subject](delivery, hint)}
+    # A registry's envelope may name a thousand tags of one image: that is one look.
+    hints = {(hint.subject, hint.project): hint for hint in reading.hints}.values()
+    looks = {look for hint in hints for look in HANDLERS[hint.subject](delivery, hint)}
     if not looks:
         return DeliveryOutcome.IGNORED, _("It speaks of nothing in the catalogue.")
     # In one order everywhere: of two workers that queue the same looks one waits, and none for ever.

@@ -83,7 +83,7 @@ class Receiver:
     ) -> None:
         self.writer = writer or BatchWriter(database)
         self._slowest_body, self._most_held = slowest_body, most_held
-        self._held = 0
+        self.held = 0
         self._refused: dict[str, tuple[float, int]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -123,7 +123,7 @@ class Receiver:
             await self._read(headers, receive, LARGEST[vendor], parts)
             return await self._take(source, headers, b"".join(parts))
         finally:
-            self._held -= sum(len(part) for part in parts)
+            self.held -= sum(len(part) for part in parts)
 
     async def _read(self, headers: dict[str, str], receive: Receive, largest: int, into: list[bytes]) -> None:
         declared = headers.get("content-length", "")
@@ -145,9 +145,9 @@ class Receiver:
             size += len(part)
             if size > largest:
                 raise TooLarge
-            if self._held + len(part) > self._most_held:
+            if self.held + len(part) > self._most_held:
                 raise Full
-            self._held += len(part)
+            self.held += len(part)
             into.append(part)
             more = message.get("more_body", False)
 

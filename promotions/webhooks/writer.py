@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, LiteralString, TypeVar
 
 import psycopg
 import structlog
@@ -64,6 +64,7 @@ class Receipt:
     body: bytes
 
 
+Value = TypeVar("Value")
 _Waiting = tuple[Receipt, asyncio.Future[None]]
 
 
@@ -79,6 +80,7 @@ class BatchWriter:
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(longest_queue)
         self._task: asyncio.Task[None] | None = None
         self._sources: dict[str, tuple[float, Source]] = {}
+        self._abandoned: set[asyncio.Task[Any]] = set()
 
     async def _connections(self) -> AsyncConnectionPool:
         if self._pool is None:
@@ -90,6 +92,8 @@ class BatchWriter:
                 timeout=self._patience,
                 # A connection that died with the server must not cost a delivery when the server is back.
                 check=AsyncConnectionPool.check_connection,
+                # Else the pool doubles its pauses, and finds a server that is back only minutes later.
+                reconnect_timeout=0.5,
             )
             await self._pool.open()
         return self._pool
@@ -99,9 +103,7 @@ class BatchWriter:
         kept = self._sources.get(source_id)
         if kept is not None and time.monotonic() - kept[0] < _SOURCE_KEPT:
             return kept[1]
-        pool = await self._connections()
-        async with asyncio.timeout(self._patience), pool.connection() as connection:
-            row = await (await connection.execute(_SOURCE, [source_id])).fetchone()
+        row = await self._bounded(self._execute(_SOURCE, source_id))
         # Ids that don't exist are not remembered: guessing them must not fill the memory.
         if row is None:
             self._sources.pop(source_id, None)
@@ -112,9 +114,32 @@ class BatchWriter:
 
     async def refused(self, source_id: str) -> None:
         """Count a wrong secret; its body is not kept."""
+        await self._bounded(self._execute(_REFUSED, source_id))
+
+    async def _execute(self, query: LiteralString, source_id: str) -> tuple[Any, ...] | None:
         pool = await self._connections()
-        async with asyncio.timeout(self._patience), pool.connection() as connection:
-            await connection.execute(_REFUSED, [source_id])
+        async with pool.connection() as connection:
+            cursor = await connection.execute(query, [source_id])
+            return await cursor.fetchone() if cursor.description else None
+
+    async def _bounded(self, work: Coroutine[Any, Any, Value]) -> Value:
+        """Wait for the database, but not for psycopg's tidying when it hangs: that takes several seconds.
+
+        Raises TimeoutError.
+        """
+        task = asyncio.create_task(work)
+        done, _waiting = await asyncio.wait({task}, timeout=self._patience)
+        if done:
+            return task.result()
+        task.cancel()
+        self._abandoned.add(task)
+        task.add_done_callback(self._forget)
+        raise TimeoutError
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        self._abandoned.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.warning("the database answered too late", error=str(error))
 
     async def keep(self, receipt: Receipt) -> None:
         """Commit the receipt, together with whatever else waits. Raises Full and psycopg.Error."""
@@ -137,8 +162,7 @@ class BatchWriter:
     async def _write(self, batch: Sequence[_Waiting]) -> None:
         """Commit a batch; what the database refuses in it is found by writing one at a time."""
         try:
-            async with asyncio.timeout(self._patience):
-                await self._commit([receipt for receipt, _future in batch])
+            await self._bounded(self._commit([receipt for receipt, _future in batch]))
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             if len(batch) == 1:
                 _answer(batch, error)

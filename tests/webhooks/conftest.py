@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
 import uvicorn
 from django.db import connection
+from pytest_django.plugin import DjangoDbBlocker
 
 from promotions.choices import Vendor
 from promotions.models import Connection, Delivery, WebhookSource
@@ -49,11 +51,12 @@ def database_parameters() -> dict[str, object]:
 
 @dataclass
 class Served:
-    """A receiver that listens; `writer` is the one it writes with."""
+    """A receiver that listens; `writer` and `receiver` are its parts."""
 
     url: str
     port: int
     writer: BatchWriter
+    receiver: Receiver
 
 
 @contextlib.contextmanager
@@ -70,12 +73,12 @@ def serve(
         await server.serve()
         await batch_writer.close()
 
-    thread = threading.Thread(target=lambda: config.get_loop_factory() and __import__("asyncio").run(run()))
+    thread = threading.Thread(target=lambda: asyncio.run(run()))
     thread.start()
     try:
         wait_for(lambda: server.started, bool, seconds=10, what="the receiver's start")
         port = server.servers[0].sockets[0].getsockname()[1]
-        yield Served(f"http://127.0.0.1:{port}", port, batch_writer)
+        yield Served(f"http://127.0.0.1:{port}", port, batch_writer, application)
     finally:
         server.should_exit = True
         thread.join(15)
@@ -87,7 +90,7 @@ Serve = Callable[..., Served]
 
 @pytest.fixture
 def serving(transactional_db: None) -> Iterator[Serve]:
-    """Start a receiver: `serving(patience=..., longest_queue=..., slowest_body=..., database=...)`."""
+    """Start a receiver with other limits than the product's, or another way to the database."""
     with contextlib.ExitStack() as stack:
 
         def start(database: dict[str, object] | None = None, **options: object) -> Served:
@@ -98,9 +101,24 @@ def serving(transactional_db: None) -> Iterator[Serve]:
         yield start
 
 
+@pytest.fixture(scope="package")
+def shared(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Served]:
+    with django_db_blocker.unblock():
+        parameters = database_parameters()
+    with serve(parameters, writer={}, receiver={}) as made:
+        yield made
+
+
 @pytest.fixture
-def served(serving: Serve) -> Served:
-    return serving()
+def served(shared: Served, transactional_db: None) -> Served:
+    """A receiver as it runs in the product; it may serve several tests, whose sources differ."""
+    return shared
+
+
+def post(url: str, content: bytes, headers: dict[str, str | bytes]) -> httpx.Response:
+    # Without TLS: reading the system's certificates takes ten times as long as all the rest.
+    with httpx.Client(trust_env=False, verify=False, timeout=20) as client:
+        return client.post(url, content=content, headers=headers)  # type: ignore[arg-type]
 
 
 @dataclass
@@ -109,7 +127,6 @@ class Sender:
 
     source: WebhookSource
     served: Served
-    client: httpx.Client = field(default_factory=lambda: httpx.Client(trust_env=False, timeout=20))
 
     @property
     def vendor(self) -> Vendor:
@@ -127,8 +144,7 @@ class Sender:
         if secret is not None:
             given[HEADER[self.vendor]] = secret
         content = fixture_body(BODY[self.vendor]) if body is None else body
-        with httpx.Client(trust_env=False, timeout=20) as client:
-            return client.post(self.url, content=content, headers=given)  # type: ignore[arg-type]
+        return post(self.url, content, given)
 
     def deliveries(self) -> list[Delivery]:
         return list(Delivery.objects.filter(source=self.source).order_by("id"))

@@ -13,7 +13,17 @@ import pytest
 
 from promotions.choices import DeliveryOutcome, Vendor
 from promotions.models import WebhookSource
-from tests.webhooks.conftest import BODY, HEADER, SECRET, Sender, Serve, Served, fixture_body, make_source
+from tests.webhooks.conftest import (
+    BODY,
+    HEADER,
+    SECRET,
+    Sender,
+    Serve,
+    Served,
+    fixture_body,
+    make_source,
+    post,
+)
 
 SIGNING = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 BODIES = fixture_body(BODY[Vendor.GITLAB])
@@ -37,16 +47,14 @@ def test_a_delivery_with_the_right_secret_is_kept_raw_and_answered_202_without_a
     assert delivery.outcome == DeliveryOutcome.PENDING
 
 
-@pytest.mark.parametrize(
-    "secret", [None, "", "wrong", SECRET + " x", SECRET[:-1], "g\u00e9heim".encode(), b"\xff\xfe"]
-)
 def test_a_missing_empty_wrong_or_non_ascii_secret_is_401_counted_and_its_body_not_kept(
-    sender: Sender, secret: str | bytes | None
+    sender: Sender,
 ) -> None:
     """Reference webhook-security.md, test list: missing/empty/wrong/non-ASCII token."""
-    assert sender.post(secret=secret).status_code == 401
+    secrets = [None, "", "wrong", SECRET + " x", SECRET[:-1], "g\u00e9heim".encode(), b"\xff\xfe"]
+    assert [sender.post(secret=secret).status_code for secret in secrets] == [401] * len(secrets)
     assert sender.deliveries() == []
-    assert refused(sender) == 1
+    assert refused(sender) == len(secrets)
     assert WebhookSource.objects.get(pk=sender.source.pk).last_refused_at is not None
 
 
@@ -173,18 +181,16 @@ def test_unknown_ids_wrong_vendors_and_other_paths_are_404(gitlab: Sender) -> No
         str(gitlab.source.pk).upper(),
     ]
     urls = [f"{gitlab.served.url}/webhooks/gitlab/{path}" for path in paths]
+    known = set(gitlab.served.writer._sources)
     for url in [*urls, other, f"{gitlab.served.url}/webhooks/"]:
-        assert (
-            httpx.post(url, content=b"{}", headers={"X-Gitlab-Token": SECRET}, trust_env=False).status_code
-            == 404
-        )
-    assert gitlab.served.writer._sources.keys() <= {str(gitlab.source.pk)}, (
+        assert post(url, b"{}", {"X-Gitlab-Token": SECRET}).status_code == 404
+    assert gitlab.served.writer._sources.keys() <= known | {str(gitlab.source.pk)}, (
         "guessed ids must not be remembered"
     )
 
 
 def test_only_post_is_taken(gitlab: Sender) -> None:
-    answer = httpx.get(gitlab.url, trust_env=False)
+    answer = httpx.get(gitlab.url, trust_env=False, verify=False)
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
 
 
@@ -194,7 +200,7 @@ def test_a_compressed_body_is_415(gitlab: Sender) -> None:
 
 def test_who_guesses_secrets_is_stopped_for_a_while_and_costs_no_query(gitlab: Sender) -> None:
     """Section "Pipeline", 10: rate limit before the body is read."""
-    with httpx.Client(trust_env=False) as client:
+    with httpx.Client(trust_env=False, verify=False) as client:
         answers = [
             client.post(gitlab.url, content=b"{}", headers={"X-Gitlab-Token": "no"}) for _ in range(122)
         ]
@@ -211,6 +217,6 @@ def test_a_source_that_was_removed_is_404_and_its_neighbours_in_the_batch_are_ke
     gone.source.deliveries.all().delete()
     WebhookSource.objects.filter(pk=gone.source.pk).delete()
     # The receiver still remembers the source; only the database knows better.
-    answer = httpx.post(url, content=b"[]", headers={"Authorization": SECRET}, trust_env=False)
+    answer = post(url, b"[]", {"Authorization": SECRET})
     assert answer.status_code == 404
     assert stays.post().status_code == 202
