@@ -85,7 +85,7 @@ def take(client: ArgoCDClient, argocd: Connection, snapshot: ApplicationSnapshot
         _take_status(state, stage, snapshot)
         _take_images(client, state, stage, snapshot)
         state.running_seen_at = timezone.now()
-        state.save()
+        state.save_running()
         if _shown(state) != before:
             announce_stage(stage)
         for promotion in stage.promotions.open():

@@ -112,7 +112,7 @@ def _read(stage: Stage, commit: str) -> None:
         ]
         state.desired_version = find_version(stage.image, tag=desired.tag, digest=desired.digest)
     state.desired_commit, state.desired_seen_at = commit, timezone.now()
-    state.save()
+    state.save_desired()
     if _shown(state) != before:
         announce_stage(stage)
 
