@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 from dataclasses import dataclass, field
+from importlib import import_module
 
 import structlog
 from channels.db import database_sync_to_async
@@ -24,12 +25,9 @@ from promotions.policy.access import may_see_machinery, visible_applications
 
 log = structlog.get_logger(__name__)
 
-HEARTBEAT = 8.0
 _MOST_WAITING = 200
 _LONGEST_HELLO = 8192
 _LARGEST_NUMBER = 2**63 - 1
-# Seconds a socket may keep one message waiting: its sight is not asked for again meanwhile.
-_SLOWEST_SEND = 10.0
 # After the last one the page must be loaded again: what it missed is no longer known.
 CLOSE_SIGNED_OUT, CLOSE_TOO_SLOW, CLOSE_BAD_HELLO, CLOSE_TOO_OLD = 4401, 4408, 4400, 4410
 CLOSE_FAILED = 1011
@@ -84,6 +82,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
     """
 
     hub: Hub
+    # In seconds. The second bounds how long a message may wait for a reader: no sight is asked then.
+    heartbeat, slowest_send = 8.0, 10.0
     page: _Page | None = None
     _work: asyncio.Task[None] | None = None
 
@@ -155,14 +155,14 @@ class LiveConsumer(AsyncWebsocketConsumer):
         """
         now = asyncio.get_running_loop().time
         await self._send(number, "")
-        beat = now() + HEARTBEAT
+        beat = now() + self.heartbeat
         while not page.too_slow:
             if now() >= beat:
                 page.sight = await self._sight()
                 if not page.sight.is_signed_in:
                     return CLOSE_SIGNED_OUT
                 await self._send(number, "")
-                beat = now() + HEARTBEAT
+                beat = now() + self.heartbeat
             new, html = await page.next(until=beat) or (number, "")
             number = max(number, new)
             # What does not concern this page is only counted; the next message or beat says the number.
@@ -174,7 +174,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         mark = format_html(
             '<output id="live-number" hx-swap-oob="true" data-number="{}" hidden></output>', number
         )
-        async with asyncio.timeout(_SLOWEST_SEND):
+        async with asyncio.timeout(self.slowest_send):
             await self.send(text_data=mark + html)
 
     @database_sync_to_async
@@ -197,7 +197,8 @@ def _signed_in(session: SessionBase | None) -> User | None:
     """Return whose session it is now: signed out, expired and ended by a new password all mean nobody's."""
     if session is None or not session.session_key:
         return None
-    data = type(session)(session.session_key).load()
+    # Read anew: the session object of the scope is what it was when the socket opened.
+    data = import_module(settings.SESSION_ENGINE).SessionStore(session.session_key).load()
     user = User.objects.filter(pk=data.get(SESSION_KEY) or 0, is_active=True).first()
     if user is None:
         return None

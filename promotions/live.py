@@ -48,5 +48,9 @@ def oldest_number() -> int:
 
 
 def forget_old() -> None:
-    """Drop announcements that no page can still want: one that slept longer is told to load again."""
-    Announcement.objects.filter(at__lt=timezone.now() - KEPT_FOR).delete()
+    """Drop announcements that no page can still want: one that slept longer is told to load again.
+
+    The newest stays, however old: its number says that nothing has changed since.
+    """
+    old = Announcement.objects.filter(at__lt=timezone.now() - KEPT_FOR)
+    old.exclude(pk=latest_number()).delete()
