@@ -30,8 +30,8 @@ def test_from_push_to_verified_every_page_follows_without_a_reload(system: Syste
     # 1. A push to dev is built, and the dev cell shows another build.
     system.faults(hooks={"duplicate": 50})
     system.play("push-dev")
-    link = application.locator("#runs-1, [id^=runs-]").get_by_role("link", name="build-dev-image").first
-    expect(application.locator("[id^=runs-]")).to_contain_text("running", timeout=LONG)
+    link = application.locator("section[id^=runs-]").get_by_role("link", name="build-dev-image").first
+    expect(application.locator("section[id^=runs-]")).to_contain_text("running", timeout=LONG)
     run = people.another_page(dana, str(link.get_attribute("href")))
     assert run.locator("section.task h3").all_inner_texts() == ["git-clone", "build", "deploy"]
     expect(run.locator("pre.log").first).to_contain_text("Cloning", timeout=LONG)
@@ -42,13 +42,13 @@ def test_from_push_to_verified_every_page_follows_without_a_reload(system: Syste
     # 2. A tag becomes a candidate for prod, with what is in it.
     system.play("merge-dev")
     system.play("tag")
-    versions = application.locator("[id^=versions-]")
+    versions = application.locator("section[id^=versions-]")
     expect(versions.get_by_role("link", name="Promote to prod")).to_be_visible(timeout=LONG)
 
     # 3. Dana sees the exact change and asks for it; her second click asks for nothing more.
     promote = people.watch(dana)
     promote.goto(application.url)
-    promote.locator("[id^=versions-]").get_by_role("link", name="Promote to prod").click()
+    promote.locator("section[id^=versions-]").get_by_role("link", name="Promote to prod").click()
     expect(promote.locator("main")).to_contain_text(drive.image_line("1.1.0"))
     expect(promote.locator("main")).to_contain_text("Say which pod answered", timeout=LONG)
     promote.locator("textarea").fill("Customers wait for it")
@@ -73,7 +73,7 @@ def test_from_push_to_verified_every_page_follows_without_a_reload(system: Syste
     expect(steps).to_contain_text("Synced and healthy", timeout=LONG)
     expect(follow.locator(".status-line").first).to_contain_text("succeeded", timeout=LONG)
     expect(matrix.locator(prod)).to_contain_text("1.1.0", timeout=LONG)
-    expect(application.locator("[id^=promotions-]")).to_contain_text("succeeded", timeout=LONG)
+    expect(application.locator("section[id^=promotions-]")).to_contain_text("succeeded", timeout=LONG)
 
     for page in (matrix, application, run, follow):
         assert page.evaluate("window.__loaded") == 1, f"{page.url} was reloaded"
