@@ -34,7 +34,7 @@ def test_from_push_to_verified_every_page_follows_without_a_reload(system: Syste
     expect(application.locator("section[id^=runs-]")).to_contain_text("running", timeout=LONG)
     run = people.another_page(dana, str(link.get_attribute("href")))
     assert run.locator("section.task h3").all_inner_texts() == ["git-clone", "build", "deploy"]
-    expect(run.locator("pre.log").first).to_contain_text("Cloning", timeout=LONG)
+    expect(run.locator("pre.log").first).to_contain_text("Successfully cloned", timeout=LONG)
     expect(run.locator("section.panel").first).to_contain_text("succeeded", timeout=LONG)
     expect(matrix.locator(dev)).not_to_have_text(before, use_inner_text=True, timeout=LONG)
     expect(matrix.locator(prod)).to_contain_text("1.0.0")
