@@ -122,7 +122,8 @@ class Hub:
             await listener.execute(f"LISTEN {CHANNEL}")
             while True:
                 await self._turn()
-                async for _notice in listener.notifies(timeout=_LONGEST_SILENCE, stop_after=1):
+                # All that came at once are one reason: a pause for each would add up to seconds.
+                if [notice async for notice in listener.notifies(timeout=_LONGEST_SILENCE, stop_after=1)]:
                     await asyncio.sleep(TICK)
 
     async def _turn(self) -> None:

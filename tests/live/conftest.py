@@ -118,14 +118,18 @@ def quick(transactional_db: None) -> Iterator[Quick]:
         application, port=0, lifespan="off", log_config=None, ws_per_message_deflate=False
     )
     server = uvicorn.Server(config)
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
+    # A short way out, so that a page that does not read is soon felt.
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
     thread.start()
     try:
         wait_for(lambda: server.started, bool, seconds=10, what="the server's start")
-        yield Quick(server.servers[0].sockets[0].getsockname()[1], hub)
+        yield Quick(listener.getsockname()[1], hub)
     finally:
         server.should_exit = True
         thread.join(15)
+        listener.close()
         assert not thread.is_alive()
 
 
@@ -202,11 +206,10 @@ def open_page() -> Iterator[OpenPage]:
             if origin is not None:
                 options["origin"] = origin or web.base
             if slow:
-                # A small window, so that a page that does not read is soon felt by the sender.
                 raw = socket.socket()
                 raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
                 raw.connect(("127.0.0.1", web.port))
-                options |= {"sock": raw, "max_queue": 1}
+                options |= {"sock": raw, "max_queue": 1, "close_timeout": 0.1}
             return Page(stack.enter_context(connect(f"ws://127.0.0.1:{web.port}/live/", **options)))
 
         yield opened
