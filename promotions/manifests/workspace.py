@@ -31,10 +31,8 @@ class Workspace:
         return self._entries(folder).get(name) is False
 
     def is_folder(self, path: str) -> bool:
-        if not path:
-            return bool(self._entries(""))
-        folder, _, name = path.rpartition("/")
-        return self._entries(folder).get(name, False)
+        """Whether the path leads to files; Git keeps no empty folders."""
+        return bool(self._entries(path))
 
     def files_in(self, folder: str) -> list[str]:
         """The files directly in a folder, sorted."""
