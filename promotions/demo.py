@@ -42,6 +42,11 @@ def environment() -> dict[str, str]:
     return {f"SLIPWAY_DEMO_{name}": _invented(name) for name in _SECRETS}
 
 
+def chat_address(urls: dict[str, str]) -> str:
+    """Return the address of the simulated chat room, known once the simulated vendors listen."""
+    return urls["control"].replace("http://", "json://") + "/chat/releases"
+
+
 def prepare(urls: dict[str, str], base_url: str) -> list[tuple[str, str, str]]:
     """Declare scenario A and make its people; return (name, role in words, password) of each.
 

@@ -9,7 +9,7 @@ from procrastinate.exceptions import UniqueViolation
 from procrastinate.jobs import Status
 
 from integrations.errors import Unavailable
-from promotions import comparisons, engine, live
+from promotions import comparisons, engine, live, notifications
 from promotions.models import Application, Image
 from promotions.observers import branches, images
 from promotions.webhooks import processing
@@ -37,6 +37,12 @@ def process_deliveries() -> None:
     processing.process_pending()
 
 
+@app.task(name="promotions.notify", queueing_lock="notify")
+def notify() -> None:
+    """Send the messages that are due."""
+    notifications.send_due()
+
+
 @app.task(name="promotions.look_at_branch", retry=_PATIENT)
 def look_at_branch(connection_id: int, project: str, branch: str) -> None:
     """Read what a manifest branch says now."""
@@ -62,6 +68,7 @@ def sweep(timestamp: int) -> None:
     """Find whatever no job was left for: promotions that are due, deliveries that wait, nameless commits."""
     engine.sweep()
     processing.process_pending()
+    notifications.send_due()
     for version in processing.versions_without_commit_title():
         comparisons.remember_commit(version.image.application, version.commit)
 

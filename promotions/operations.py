@@ -14,6 +14,7 @@ from promotions import changes, engine
 from promotions.choices import Decision, PromotionKind, PromotionStatus, Role
 from promotions.manifests import Change
 from promotions.models import Approval, ImageVersion, Promotion, Stage, StageState, StepResult
+from promotions.notifications import tell
 from promotions.policy import Act, Refusal, Refused, gather, refusals
 from promotions.policy.access import holds
 from promotions.workflow import StaleState, announce_promotion, person_name, record, transition
@@ -118,6 +119,7 @@ def _create(
         base_commit=seen.base_commit,
         **change_fields(seen.change),
     )
+    tell(promotion, Status.REQUESTED, by=person_name(by))
     record("promotion.requested", subject=promotion, by=by, promotion=promotion, reason=reason.strip())
     announce_promotion(promotion)
     if not stage.environment.required_approvals:

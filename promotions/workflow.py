@@ -11,6 +11,7 @@ from django.utils import timezone
 from promotions.choices import OPEN_STATUSES, PromotionStatus
 from promotions.live import announce
 from promotions.models import AuditEntry, Promotion, Stage
+from promotions.notifications import tell
 
 Status = PromotionStatus
 
@@ -88,6 +89,8 @@ def transition(
             after=str(to),
             message=message,
         )
+        if to != Status.RUNNING:
+            tell(promotion, to, by=person_name(by), message=message)
         announce_promotion(promotion)
 
 

@@ -107,6 +107,12 @@ def sandbox_secrets() -> dict[str, str]:
     return demo.environment()
 
 
+def chat_address(urls: dict[str, str]) -> str:
+    from promotions import demo
+
+    return demo.chat_address(urls)
+
+
 class System:
     """The running processes, and what a test says to them. Made by `running_system`."""
 
@@ -146,6 +152,7 @@ class System:
         wait_for(self._health, lambda status: status == 200, what="the web process's health")
 
     def prepare(self) -> None:
+        self.environ["SLIPWAY_DEMO_CHAT_URL"] = chat_address(self.urls)
         command = [sys.executable, "-c", PREPARE, json.dumps(self.urls), self.base]
         done = subprocess.run(command, cwd=ROOT, env=self.environ, check=True, stdout=subprocess.PIPE)
         self.passwords = json.loads(done.stdout.splitlines()[-1])
@@ -203,6 +210,11 @@ class System:
     def faults(self, **faults: Any) -> None:
         url = f"{self.urls['control']}/api/faults"
         httpx.put(url, json=faults, timeout=30, trust_env=False).raise_for_status()
+
+    def chat(self) -> list[dict[str, str]]:
+        """Return what was said in the chat room, oldest first."""
+        url = f"{self.urls['control']}/chat/releases"
+        return list(httpx.get(url, timeout=10, trust_env=False).json())
 
     def set_write_mode(self, mode: str, team_branch: str = "") -> None:
         with psycopg.connect(self.environ["DATABASE_URL"]) as connection:

@@ -17,6 +17,7 @@ from promotions.models import (
     Connection,
     Environment,
     Image,
+    NotificationChannel,
     RoleGrant,
     Stage,
     WebhookSource,
@@ -121,5 +122,12 @@ ROLE = Kind(
     ("user__username", "group__name", "role", "application__slug", "environment__slug"),
 )
 
+CHANNEL = Kind(
+    "notification channel",
+    NotificationChannel,
+    ("slug",),
+    ("url", "events", "applications", "environments"),
+)
+
 # Each kind points only to kinds before it: made in this order, removed in the opposite one.
-KINDS = (CONNECTION, WEBHOOK_SOURCE, ENVIRONMENT, APPLICATION, IMAGE, STAGE, ROLE)
+KINDS = (CONNECTION, WEBHOOK_SOURCE, ENVIRONMENT, APPLICATION, IMAGE, STAGE, ROLE, CHANNEL)

@@ -12,6 +12,7 @@ from promotions.catalogue.problems import CatalogueError, Problem, Problems, sho
 from promotions.catalogue.reading import Keys, Unreadable, compose, line_of, secret_reference
 from promotions.catalogue.rows import (
     APPLICATION,
+    CHANNEL,
     CONNECTION,
     ENVIRONMENT,
     IMAGE,
@@ -24,6 +25,7 @@ from promotions.catalogue.rows import (
 )
 from promotions.catalogue.stages import ApplicationContext, stage_row
 from promotions.choices import Risk, Role, Vendor
+from promotions.notifications import EVENTS
 
 REGISTRIES = (Vendor.HARBOR, Vendor.DISTRIBUTION)
 
@@ -62,6 +64,7 @@ class _Reader:
         self._environments()
         self._applications()
         self._roles()
+        self._notifications()
         self.top.finish()
         return self.rows
 
@@ -221,6 +224,26 @@ class _Reader:
                         found.setdefault(key, Row(key, {}, keys.line, path))
             keys.finish()
         self._declare("roles", {ROLE: list(found.values())})
+
+    def _notifications(self) -> None:
+        found = []
+        for name, line, node, path in self.top.named("notifications"):
+            keys = self._entry(node, path, line)
+            if "url" not in keys:
+                keys.missing("url")
+            events = [event for event, _line in keys.texts("events")]
+            for event in events:
+                if event not in EVENTS:
+                    keys.wrong("events", f"there is no event {shown(event)}.{suggestion(event, EVENTS)}")
+            values = {
+                "url": keys.secret("url"),
+                "events": events,
+                "applications": [n for n in _listed(keys, "applications", self.applications) if n],
+                "environments": [n for n in _listed(keys, "environments", self.environments) if n],
+            }
+            found.append(Row((name,), values, line, path))
+            keys.finish()
+        self._declare("notifications", {CHANNEL: found})
 
 
 def _connection(keys: Keys) -> dict[str, object]:

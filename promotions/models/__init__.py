@@ -6,6 +6,7 @@ from promotions.models.inbound import Delivery
 from promotions.models.observed import BranchTip, StageState, Upstream
 from promotions.models.promotion import Approval, Promotion, StepResult
 from promotions.models.runs import PipelineRun, StepLog, TaskRun
+from promotions.models.telling import Notification, NotificationChannel
 from promotions.models.versions import Commit, Comparison, ImageVersion
 
 __all__ = [
@@ -22,6 +23,8 @@ __all__ = [
     "Environment",
     "Image",
     "ImageVersion",
+    "Notification",
+    "NotificationChannel",
     "PipelineRun",
     "Promotion",
     "RoleGrant",

@@ -44,6 +44,13 @@ def test_a_version_goes_from_tag_to_verified_with_one_commit_of_one_line(
     assert "Customers wait for it" in message
     assert drive.runs_label(system, "prod") == new
     assert drive.stage(system, "prod")["promoted"]["promotion"] == asked["id"]
+    link = f"{system.base}/promotions/{asked['id']}/"
+    told = wait_for(
+        lambda: [said["title"] for said in system.chat() if said["message"].endswith(link)],
+        lambda titles: len(titles) >= 3,
+        what="the chat's three messages",
+    )
+    assert [title.rpartition(": ")[2] for title in told] == ["waiting for approval", "approved", "succeeded"]
 
 
 def test_a_push_to_dev_shows_the_new_build_in_dev_and_leaves_prod_alone(system: System) -> None:

@@ -24,6 +24,7 @@ from integrations.sandbox.scenarios.a import SOURCE
 if TYPE_CHECKING:
     from integrations.sandbox.world import World
 
+_MESSAGES_KEPT = 100
 STATIC = Path(__file__).parent / "static"
 POLICY = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; "
@@ -46,6 +47,7 @@ class Control:
                 Route("/api/faults", self.faults, methods=["GET", "PUT"]),
                 Route("/api/hook-base", self.hook_base, methods=["GET", "PUT"]),
                 Route("/api/state", self.state),
+                Route("/chat/{room}", self.chat, methods=["GET", "POST"]),
                 Route("/healthz", self.healthz),
                 Mount("/static", StaticFiles(directory=STATIC)),
             ],
@@ -61,6 +63,17 @@ class Control:
         if not isinstance(self.world.git, GitLab):
             raise TypeError("the control page plays with the simulated GitLab")
         return self.world.git
+
+    async def chat(self, request: Request) -> Response:
+        """POST /chat/:room: a message in Apprise's JSON form; GET: what the room heard, oldest first."""
+        rooms = self.world.store("chat")
+        room: list[Json] = rooms.setdefault(request.path_params["room"], [])
+        if request.method == "POST":
+            said = await _body(request)
+            room.append({"title": str(said.get("title", "")), "message": str(said.get("message", ""))})
+            del room[:-_MESSAGES_KEPT]
+            self.world.touch()
+        return JSONResponse(room)
 
     async def index(self, request: Request) -> Response:
         """GET /: the page, with what the last button did."""

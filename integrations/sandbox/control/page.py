@@ -79,6 +79,7 @@ def state(now: Json) -> str:
     """Return the state's part of the page, also fetched alone."""
     parts = [_faults(now["faults"]), _applications(now), _runs(now), _images(now)]
     parts += [_project(row) for row in now["projects"]]
+    parts.append(_chat(now))
     parts.append(_hooks(now))
     return "".join(parts)
 
@@ -167,6 +168,14 @@ def _project(project: Json) -> str:
     ]
     title = project["path"] + (f" (tags {', '.join(project['tags'][-4:])})" if project["tags"] else "")
     return _table(title, ("branch", "tip", "title", "by"), rows, "Empty.")
+
+
+def _chat(now: Json) -> str:
+    rows = [
+        _row(f"<strong>{text(said['title'])}</strong>", text(said["message"].replace("\n", " · ")))
+        for said in reversed(now["chat"])
+    ]
+    return _table("Chat room “releases”", ("message", "more"), rows, "Nothing was said yet.")
 
 
 def _hooks(now: Json) -> str:

@@ -33,6 +33,7 @@ async def picture(world: World, gitlab: GitLab, peers: dict[str, Any]) -> Json:
         "applications": applications,
         "images": images,
         "hooks": _hooks(gitlab),
+        "chat": [message for room in world.store("chat").values() for message in room][-SHOWN:],
     }
 
 

@@ -52,6 +52,7 @@ class Command(BaseCommand):
             ready_file = self.start_sandbox(stack)
             migrate()
             urls = stack.wait_for_json(ready_file)
+            os.environ["SLIPWAY_DEMO_CHAT_URL"] = demo.chat_address(urls)
             people = demo.prepare(urls, settings.BASE_URL)
             release_connections()
             # Not before: whoever waits for /healthz may sign in the moment it answers.
