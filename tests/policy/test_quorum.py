@@ -32,21 +32,24 @@ from tests import cast
 NAMES = ("requester", "approver", "second", "viewer", "admin")
 HASHES = ("a" * 64, "b" * 64)
 Act = Callable[[Promotion], None]
-who, which = st.sampled_from(NAMES), st.sampled_from(HASHES)
+PRESENT = ""
+# What leads on is likelier than what stops: a promotion that was aborted tells nothing more.
+LIKELY = (
+    "approve",
+    "approve",
+    "approve",
+    "advance",
+    "advance",
+    "change moves",
+    "retry",
+    "lose role",
+    "leave",
+)
+RARE = ("reject", "abort", "gain role", "ask for more", "image is deleted", "image is back")
 acts = st.one_of(
-    st.tuples(st.just("approve"), who, which),
-    st.tuples(st.just("approve"), st.sampled_from(("approver", "second")), which),
-    st.tuples(st.just("reject"), who, which),
-    st.tuples(st.just("abort"), who, which),
-    st.tuples(st.just("retry"), who, which),
-    st.tuples(st.just("advance"), who, which),
-    st.tuples(st.just("change moves"), who, which),
-    st.tuples(st.just("lose role"), who, which),
-    st.tuples(st.just("gain role"), who, which),
-    st.tuples(st.just("leave"), who, which),
-    st.tuples(st.just("ask for more"), who, which),
-    st.tuples(st.just("image is deleted"), who, which),
-    st.tuples(st.just("image is back"), who, which),
+    st.tuples(st.sampled_from(LIKELY), st.sampled_from(("approver", "second")), st.just(PRESENT)),
+    st.tuples(st.sampled_from(LIKELY), st.sampled_from(("approver", "second")), st.just(PRESENT)),
+    st.tuples(st.sampled_from(LIKELY + RARE), st.sampled_from(NAMES), st.sampled_from((PRESENT, *HASHES))),
 )
 
 
@@ -57,13 +60,14 @@ def person(name: str) -> User:
 def do(act: str, name: str, change_hash: str, promotion: Promotion) -> None:
     """Do one thing, as a page, a worker, an administrator or another system would."""
     by = person(name)
+    change_hash = change_hash or promotion.change_hash
     doing: dict[str, Callable[[], object]] = {
         "approve": lambda: operations.approve(promotion, by=by, change_hash=change_hash),
         "reject": lambda: operations.reject(promotion, by=by, change_hash=change_hash, comment="no"),
         "abort": lambda: operations.abort(promotion, by=by, reason=""),
         "retry": lambda: operations.retry(promotion, by=by),
         "advance": lambda: engine.advance(promotion.pk),
-        "change moves": lambda: change_moves(promotion, change_hash),
+        "change moves": lambda: change_moves(promotion),
         "lose role": lambda: RoleGrant.objects.filter(user=by).delete(),
         "gain role": lambda: RoleGrant.objects.get_or_create(user=by, role=Role.APPROVER),
         "leave": lambda: User.objects.filter(pk=by.pk).update(is_active=False),
@@ -75,9 +79,11 @@ def do(act: str, name: str, change_hash: str, promotion: Promotion) -> None:
         doing[act]()
 
 
-def change_moves(promotion: Promotion, change_hash: str) -> None:
+def change_moves(promotion: Promotion) -> None:
+    """The branch moved so that the change is another one; it is noticed while waiting and when writing."""
     if promotion.status in (PromotionStatus.REQUESTED, PromotionStatus.RUNNING):
-        change = Change(edits=(), files={}, diff="", hash=change_hash)
+        other = HASHES[promotion.change_hash == HASHES[0]]
+        change = Change(edits=(), files={}, diff="", hash=other)
         engine.replace_change(promotion, "c" * 40, change)
 
 
@@ -108,12 +114,12 @@ def ready(catalogue: cast.Catalogue, people: cast.People) -> cast.Catalogue:
 
 
 @settings(
-    max_examples=60,
+    max_examples=40,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     print_blob=True,
 )
-@given(required=st.integers(1, 2), sequence=st.lists(acts, min_size=3, max_size=14))
+@given(required=st.integers(1, 2), sequence=st.lists(acts, min_size=3, max_size=12))
 def test_no_sequence_of_acts_runs_a_promotion_without_its_quorum(
     ready: cast.Catalogue, required: int, sequence: list[tuple[str, str, str]]
 ) -> None:
@@ -127,7 +133,7 @@ def test_no_sequence_of_acts_runs_a_promotion_without_its_quorum(
             )
             do(act, name, change_hash, promotion)
             promotion = Promotion.objects.select_related("stage").get(pk=made.pk)
-            note(f"{act} {name} {change_hash[0]}: {promotion.status} ({promotion.message})")
+            note(f"{act} {name} {change_hash[:1]}: {promotion.status} ({promotion.message})")
             if begun() > before:
                 assert quorum_holds(promotion)
                 assert promotion.version.missing_since is None
