@@ -9,7 +9,7 @@ from django.contrib import admin
 from django.contrib.auth.models import AnonymousUser, User
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model
+from django.db.models import Model, URLField
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext_lazy as _
@@ -46,6 +46,9 @@ class SlipwayAdminSite(admin.AdminSite):
 # Generic for the type checker alone: at run time Django's class takes no parameters.
 class Editable(admin.ModelAdmin):  # type: ignore[type-arg]
     """A table that administrators of the site may change."""
+
+    # Django 6 will assume https by itself; until then its forms warn about every URL without this.
+    formfield_overrides = {URLField: {"assume_scheme": "https"}}
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return is_site_admin(request.user)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from django.utils.translation import gettext as _
@@ -37,8 +37,8 @@ class NoChange(Exception):
 class GitLabTree:
     """A manifest project's files at one commit, read when asked for.
 
-    Only `root` is listed: a repository may hold 20,000 files, and what lies outside (a Kustomize base)
-    is asked for by name.
+    Below `root` everything is listed at once; outside it (a Kustomize base) one folder at a time, for a
+    repository may hold 20,000 files.
     """
 
     client: GitLabClient
@@ -46,16 +46,29 @@ class GitLabTree:
     commit: str
     root: str
     _files: dict[str, bytes] = field(default_factory=dict)
-    _listing: dict[str, str] | None = None
+    _folders: dict[str, dict[str, bool]] = field(default_factory=dict)
+    _links: set[str] = field(default_factory=set)
 
-    def _modes(self) -> dict[str, str]:
-        if self._listing is None:
-            entries = self.client.tree(self.project, self.commit)
-            self._listing = {entry.path: entry.mode for entry in entries if entry.type == "blob"}
-        return self._listing
+    def entries(self, folder: str) -> Mapping[str, bool]:
+        if folder not in self._folders:
+            self._list(folder)
+        return self._folders.get(folder, {})
 
-    def paths(self) -> Iterator[str]:
-        return iter(self._modes())
+    def _list(self, folder: str) -> None:
+        below_root = folder == self.root or folder.startswith(f"{self.root}/") or not self.root
+        where = self.root if below_root else folder
+        self._folders.setdefault(folder, {})
+        try:
+            listed = self.client.tree(self.project, self.commit, where, recursive=below_root)
+        except NotFound:
+            return
+        for entry in listed:
+            parent, _slash, name = entry.path.rpartition("/")
+            self._folders.setdefault(parent, {})[name] = entry.type == "tree"
+            if entry.type == "tree" and below_root:
+                self._folders.setdefault(entry.path, {})
+            if entry.mode == _SYMBOLIC_LINK:
+                self._links.add(entry.path)
 
     def read(self, path: str) -> bytes:
         """Return a file's bytes; raises KeyError where there is none."""
@@ -68,7 +81,8 @@ class GitLabTree:
         return self._files[path]
 
     def is_symlink(self, path: str) -> bool:
-        return self._modes().get(path) == _SYMBOLIC_LINK
+        self.entries(path.rpartition("/")[0])
+        return path in self._links
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -25,6 +26,18 @@ def flag(name: str, *, default: bool) -> bool:
     if value.strip().lower() not in TRUE | FALSE:
         raise ImproperlyConfigured(f"{name} must be true or false, not {value!r}.")
     return value.strip().lower() in TRUE
+
+
+def seconds(name: str, *, default: float) -> timedelta:
+    """A duration in seconds, not negative."""
+    value = text(name, str(default))
+    try:
+        duration = timedelta(seconds=float(value))
+    except (ValueError, OverflowError):
+        duration = timedelta(-1)
+    if duration < timedelta(0):
+        raise ImproperlyConfigured(f"{name} must be a number of seconds, not {value!r}.")
+    return duration
 
 
 def words(name: str, default: str = "") -> list[str]:

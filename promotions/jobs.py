@@ -15,6 +15,8 @@ from promotions.observers import branches, images
 from promotions.webhooks import processing
 
 log = structlog.get_logger(__name__)
+# Workers say every second that they live (settings.PROCRASTINATE_WORKER_DEFAULTS).
+_SILENCE_OF_THE_DEAD = 5.0
 _PATIENT = RetryStrategy(max_attempts=6, exponential_wait=2, retry_exceptions={Unavailable})
 
 
@@ -78,14 +80,17 @@ async def remove_old_jobs(context: object, timestamp: int) -> None:
     await app.job_manager.delete_old_jobs(nb_hours=1)
 
 
-@app.periodic(cron="* * * * * */10")
+@app.periodic(cron="* * * * * */3")
 @app.task(name="promotions.rescue", queueing_lock="rescue", pass_context=True)
 async def rescue(context: object, timestamp: int) -> None:
-    """Give the jobs of killed workers to living ones (measurements.md: this must be scheduled)."""
-    for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=8):
+    """Give the jobs of killed workers to living ones (measurements.md: this must be scheduled).
+
+    Where the same look is queued again already, that one serves: jobs say "look now", no more.
+    """
+    for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=_SILENCE_OF_THE_DEAD):
         log.warning("a worker died with this job", job=job.id, task=job.task_name)
         try:
             await app.job_manager.retry_job(job)
         except UniqueViolation:
             # The same look was queued since: that one will do, and the dead one must give its lock back.
-            await app.job_manager.finish_job(job, Status.FAILED, delete_job=False)
+            await app.job_manager.finish_job(job, Status.FAILED, delete_job=True)

@@ -231,6 +231,8 @@ def retry(promotion: Promotion, *, by: User) -> None:
             message=_("Tried again."),
             attempt=promotion.attempt + 1,
             look_at=timezone.now(),
+            # A merge request that somebody closed is not opened again: another one takes its place.
+            **({"merge_request_iid": None, "merge_request_url": ""} if promotion.step == "merge" else {}),
         )
     except IntegrityError as error:
         raise StaleState(_("Another promotion to this stage was requested at the same moment.")) from error

@@ -153,11 +153,15 @@ SPECTACULAR_SETTINGS = {
 PROCRASTINATE_IMPORT_PATHS = ["promotions.jobs"]
 # A killed worker's jobs are found after this many seconds: its locks must not hold promotions for long.
 PROCRASTINATE_WORKER_DEFAULTS = {
-    "update_heartbeat_interval": 2.0,
-    "stalled_worker_timeout": 8.0,
+    "update_heartbeat_interval": 1.0,
+    "stalled_worker_timeout": 5.0,
     "fetch_job_polling_interval": 1.0,
     "concurrency": 8,
 }
+
+# How long an application must stay Degraded before a promotion fails: it flaps in ordinary rollouts
+# (reference known-pitfalls.md 14).
+DEGRADED_GRACE = environ.seconds("DEGRADED_GRACE_SECONDS", default=90)
 
 LOGGING_CONFIG = None
 log.configure(json=environ.flag("LOG_JSON", default=False), level=environ.text("LOG_LEVEL", "INFO"))

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from promotions.choices import OPEN_STATUSES, PromotionStatus
 from promotions.live import announce
-from promotions.models import AuditEntry, Promotion
+from promotions.models import AuditEntry, Promotion, Stage
 
 Status = PromotionStatus
 
@@ -95,5 +95,12 @@ def announce_promotion(promotion: Promotion) -> None:
     """Tell every page that shows this promotion: its own, its application's and the matrix."""
     application_id = promotion.stage.application_id
     announce("promotion", promotion.pk, application_id=application_id)
-    announce("cell", promotion.stage_id, application_id=application_id)
-    announce("stage", promotion.stage_id, application_id=application_id)
+    announce("promotions", application_id, application_id=application_id)
+    announce_stage(promotion.stage)
+
+
+def announce_stage(stage: Stage) -> None:
+    """Tell every page that shows this Stage: its cell, its card, and where each version is."""
+    announce("cell", stage.pk, application_id=stage.application_id)
+    announce("stage", stage.pk, application_id=stage.application_id)
+    announce("versions", stage.application_id, application_id=stage.application_id)

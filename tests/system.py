@@ -39,6 +39,13 @@ print(json.dumps({name: password for name, _role, password in people}))
 """
 
 
+# Sets how prod's changes are written: the catalogue's business, done here as its keeper would.
+SET_MODE = """
+UPDATE promotions_stage SET write_mode = %s, team_branch = %s WHERE environment_id =
+    (SELECT id FROM promotions_environment WHERE slug = 'prod')
+"""
+
+
 class NotInTime(AssertionError):
     """What was waited for did not come; the message holds what was seen last."""
 
@@ -119,6 +126,7 @@ class System:
             "PYTHONPATH": str(ROOT),
             "DJANGO_SETTINGS_MODULE": "promotions.settings",
             "DATABASE_POOL": "true",
+            "DEGRADED_GRACE_SECONDS": "5",
             **sandbox_secrets(),
         }
 
@@ -195,6 +203,20 @@ class System:
     def faults(self, **faults: Any) -> None:
         url = f"{self.urls['control']}/api/faults"
         httpx.put(url, json=faults, timeout=30, trust_env=False).raise_for_status()
+
+    def set_write_mode(self, mode: str, team_branch: str = "") -> None:
+        with psycopg.connect(self.environ["DATABASE_URL"]) as connection:
+            connection.execute(SET_MODE, [mode, team_branch])
+
+    def calm(self) -> None:
+        """Take every fault away and leave nothing open, so that the next test finds an ordinary day."""
+        self.play("calm")
+        self.set_write_mode("team-branch", "dev")
+        for promotion in self.get("promotions/")["results"]:
+            if promotion["is_open"]:
+                self.post(f"promotions/{promotion['id']}/abort/", "ada", reason="The test is over")
+        # What an abandoned promotion left on the team's branch would go along with the next one.
+        self.git("flask-k8s-manifest", "update-ref", "refs/heads/dev", "refs/heads/main")
 
     def repository(self, project: str) -> Path:
         """Return the bare repository of a project in the sandbox."""

@@ -87,9 +87,9 @@ class GitLabClient:
         """Remove the branch."""
         self._api.delete(f"{_repository(project)}/branches/{EncodedId(name)}")
 
-    def tree(self, project: str, ref: str, path: str = "") -> list[TreeEntry]:
-        """Everything below `path`, all pages. NotFound when the path does not exist at `ref`."""
-        query: Query = {"ref": ref, "path": path, "recursive": True, "pagination": "keyset"}
+    def tree(self, project: str, ref: str, path: str = "", *, recursive: bool = True) -> list[TreeEntry]:
+        """Everything below `path`, or directly in it, all pages. NotFound when it does not exist at `ref`."""
+        query: Query = {"ref": ref, "path": path, "recursive": recursive, "pagination": "keyset"}
         return [
             reading.tree_entry(entry) for entry in self._api.entries(f"{_repository(project)}/tree", query)
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from procrastinate.contrib.django.models import ProcrastinateJob
 
 from promotions.adminsite import ReadOnly
 from promotions.models import (
@@ -14,6 +15,17 @@ from promotions.models import (
     StageState,
     Upstream,
 )
+
+admin.site.unregister(ProcrastinateJob)
+
+
+@admin.register(ProcrastinateJob)
+class JobAdmin(ReadOnly):
+    """The background work's own table came with an admin that asks for Django's permissions."""
+
+    list_display = ("id", "task_name", "status", "attempts", "scheduled_at", "queueing_lock")
+    list_filter = ("status", "task_name")
+    search_fields = ("task_name", "queueing_lock", "lock")
 
 
 @admin.register(Promotion)

@@ -12,8 +12,8 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from promotions.adminsite import Editable
-from promotions.api.tokens import issue_token
 from promotions.models import ApiToken
+from promotions.tokens import issue_token
 from promotions.workflow import record
 
 # Where the text of a new token waits, within one request, for the page that shows it.

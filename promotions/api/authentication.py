@@ -8,8 +8,8 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from promotions.api.tokens import find_token
 from promotions.models import ApiToken
+from promotions.tokens import find_token
 
 
 class TokenAuthentication(BaseAuthentication):

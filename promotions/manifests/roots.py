@@ -35,10 +35,11 @@ from promotions.manifests.workspace import YAML_SUFFIXES, Workspace
 
 def slots_under(workspace: Workspace, root: str, image: str) -> list[Slot]:
     """All slots of a file or folder; those of the wanted image are among them."""
-    if workspace.exists(root):
-        return list(_file(workspace, root, image))
+    # The folder first: it is what Stages name, and behind an API each question costs a request.
     if workspace.is_folder(root):
         return list(_folder(workspace, root, image))
+    if workspace.exists(root):
+        return list(_file(workspace, root, image))
     raise NotFound(root or "/", None, "does not exist in the manifest repository")
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import posixpath
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -18,8 +19,12 @@ MAX_FILE_BYTES = 4 * 1024 * 1024
 class Tree(Protocol):
     """A commit's files. Paths are relative, with `/`, without a leading `./`."""
 
-    def paths(self) -> Iterable[str]:
-        """All file paths, in any order."""
+    def entries(self, folder: str) -> Mapping[str, bool]:
+        """The names directly in a folder ("" is the root), each with whether it is a folder itself.
+
+        Empty where there is no such folder. Nothing asks for more than it needs: a repository may hold
+        20,000 files behind an API.
+        """
         ...
 
     def read(self, path: str) -> bytes:
@@ -38,8 +43,12 @@ class MemoryTree:
         self._files = files
         self._symlinks = frozenset(symlinks)
 
-    def paths(self) -> Iterable[str]:
-        return self._files.keys()
+    def entries(self, folder: str) -> Mapping[str, bool]:
+        return self._index.get(folder, {})
+
+    @cached_property
+    def _index(self) -> dict[str, dict[str, bool]]:
+        return folder_index(self._files)
 
     def read(self, path: str) -> bytes:
         return self._files[path]
@@ -54,12 +63,17 @@ class DirectoryTree:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def paths(self) -> Iterator[str]:
-        for parent, folders, names in os.walk(self._folder):
-            # os.walk does not follow links to folders unless told to; assigning in place prunes it.
-            folders[:] = sorted(name for name in folders if name != ".git")
-            for name in sorted(names):
-                yield (Path(parent) / name).relative_to(self._folder).as_posix()
+    def entries(self, folder: str) -> Mapping[str, bool]:
+        if folder and self.is_symlink(folder):
+            return {}
+        try:
+            with os.scandir(self._folder / inside(folder)) as found:
+                # A link counts as a file: it is listed, and refused when it is read.
+                return {
+                    each.name: each.is_dir(follow_symlinks=False) for each in found if each.name != ".git"
+                }
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
 
     def read(self, path: str) -> bytes:
         safe = inside(path)
@@ -76,6 +90,22 @@ class DirectoryTree:
     def is_symlink(self, path: str) -> bool:
         parts = inside(path).split("/")
         return any((self._folder / "/".join(parts[:end])).is_symlink() for end in range(1, len(parts) + 1))
+
+
+def folder_index(paths: Iterable[str]) -> dict[str, dict[str, bool]]:
+    """The entries of every folder that the file paths lead through."""
+    index: dict[str, dict[str, bool]] = {}
+    for path in paths:
+        folder, _, name = path.rpartition("/")
+        index.setdefault(folder, {})[name] = False
+        while folder:
+            parent, _, name = folder.rpartition("/")
+            known = index.setdefault(parent, {})
+            if name in known:
+                break
+            known[name] = True
+            folder = parent
+    return index
 
 
 def too_large(path: str, size: int) -> Unsafe:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Mapping
 
 from promotions.manifests.nodes import Parsed
 from promotions.manifests.parse import parse
@@ -18,34 +18,36 @@ class Workspace:
         self._tree = tree
         self._bytes: dict[str, bytes] = {}
         self._parsed: dict[str, Parsed] = {}
+        self._folders: dict[str, Mapping[str, bool]] = {}
 
-    @cached_property
-    def _paths(self) -> frozenset[str]:
-        return frozenset(self._tree.paths())
-
-    @cached_property
-    def _folders(self) -> dict[str, list[str]]:
-        folders: dict[str, list[str]] = {}
-        for path in sorted(self._paths):
-            # Once per search: a repository of 20,000 files is asked about many folders.
-            folders.setdefault(path.rpartition("/")[0], []).append(path)
-        return folders
+    def _entries(self, folder: str) -> Mapping[str, bool]:
+        if folder not in self._folders:
+            self._folders[folder] = self._tree.entries(folder)
+        return self._folders[folder]
 
     def exists(self, path: str) -> bool:
-        return path in self._paths
+        """Whether there is a file of this path."""
+        folder, _, name = path.rpartition("/")
+        return self._entries(folder).get(name) is False
 
     def is_folder(self, path: str) -> bool:
-        prefix = f"{path}/" if path else ""
-        return path in self._folders or any(folder.startswith(prefix) for folder in self._folders)
+        """Whether the path leads to files; Git keeps no empty folders."""
+        return bool(self._entries(path))
 
     def files_in(self, folder: str) -> list[str]:
         """The files directly in a folder, sorted."""
-        return self._folders.get(folder, [])
+        prefix = f"{folder}/" if folder else ""
+        return sorted(prefix + name for name, is_folder in self._entries(folder).items() if not is_folder)
 
     def folders_under(self, folder: str) -> list[str]:
-        """The folder itself and every folder below that holds files, sorted."""
-        prefix = f"{folder}/" if folder else ""
-        return sorted(each for each in self._folders if each == folder or each.startswith(prefix))
+        """The folder itself and every folder below it, sorted."""
+        found, waiting = [], [folder]
+        while waiting:
+            here = waiting.pop()
+            found.append(here)
+            prefix = f"{here}/" if here else ""
+            waiting += [prefix + name for name, is_folder in self._entries(here).items() if is_folder]
+        return sorted(found)
 
     def read(self, path: str) -> bytes:
         """The bytes of a regular file of bounded size; raises NotFound or Unsafe."""

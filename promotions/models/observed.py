@@ -63,6 +63,16 @@ class StageState(models.Model):
     def __str__(self) -> str:
         return f"state of {self.stage}"
 
+    def save_desired(self) -> None:
+        """Write what Git says and nothing else: the other answers have observers of their own."""
+        self.save(update_fields=[f.name for f in self._meta.fields if f.name.startswith("desired_")])
+
+    def save_running(self) -> None:
+        """Write what Argo CD says and nothing else."""
+        others = ("id", "stage", "promoted")
+        names = [f.name for f in self._meta.fields if not f.name.startswith("desired_")]
+        self.save(update_fields=[name for name in names if name not in others])
+
 
 class BranchTip(models.Model):
     """The tip of a watched branch."""

@@ -14,11 +14,11 @@ from integrations.argocd.types import ApplicationSnapshot, StreamEvent
 from integrations.errors import IntegrationError, Unauthorized
 from integrations.images import ImageName, parse_image
 from promotions import engine, vendors
-from promotions.live import announce
 from promotions.models import Connection, Stage, StageState
 from promotions.observers.freshness import Freshness, database_work
 from promotions.steps.arrive import source_index
 from promotions.versions import find_version
+from promotions.workflow import announce_stage
 
 log = structlog.get_logger(__name__)
 # Argo CD drops events when its buffer is full, so the stream is never the whole truth (argocd-api.md 4).
@@ -85,10 +85,9 @@ def take(client: ArgoCDClient, argocd: Connection, snapshot: ApplicationSnapshot
         _take_status(state, stage, snapshot)
         _take_images(client, state, stage, snapshot)
         state.running_seen_at = timezone.now()
-        state.save()
+        state.save_running()
         if _shown(state) != before:
-            announce("cell", stage.pk, application_id=stage.application_id)
-            announce("stage", stage.pk, application_id=stage.application_id)
+            announce_stage(stage)
         for promotion in stage.promotions.open():
             engine.wake(promotion)
 
@@ -189,5 +188,4 @@ def _forget(argocd: Connection, snapshot: ApplicationSnapshot) -> None:
         StageState.objects.filter(stage=stage).update(
             sync_status="", health_status="Missing", running_seen_at=timezone.now()
         )
-        announce("cell", stage.pk, application_id=stage.application_id)
-        announce("stage", stage.pk, application_id=stage.application_id)
+        announce_stage(stage)

@@ -11,11 +11,11 @@ from django.utils import timezone
 from integrations.errors import IntegrationError
 from promotions import changes, engine, operations
 from promotions.choices import PromotionStatus
-from promotions.live import announce
 from promotions.manifests import ManifestError
 from promotions.models import BranchTip, Connection, Stage, StageState
 from promotions.observers.freshness import Freshness, database_work
 from promotions.versions import find_version
+from promotions.workflow import announce_stage
 
 log = structlog.get_logger(__name__)
 LOOK_EVERY = 30.0
@@ -112,10 +112,9 @@ def _read(stage: Stage, commit: str) -> None:
         ]
         state.desired_version = find_version(stage.image, tag=desired.tag, digest=desired.digest)
     state.desired_commit, state.desired_seen_at = commit, timezone.now()
-    state.save()
+    state.save_desired()
     if _shown(state) != before:
-        announce("cell", stage.pk, application_id=stage.application_id)
-        announce("stage", stage.pk, application_id=stage.application_id)
+        announce_stage(stage)
 
 
 def _shown(state: StageState) -> tuple[object, ...]:

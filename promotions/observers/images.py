@@ -10,10 +10,10 @@ from django.utils import timezone
 from integrations.errors import IntegrationError, NotFound
 from integrations.images import parse_image
 from promotions import vendors
-from promotions.live import announce
 from promotions.models import Connection, Image, ImageVersion, Stage, StageState
 from promotions.observers.freshness import Freshness, database_work
 from promotions.versions import find_version, mark_missing, record_version
+from promotions.workflow import announce_stage
 
 LOOK_EVERY = 150.0
 # Only builds people may still promote are asked for again one by one.
@@ -80,5 +80,4 @@ def name_stages(image: Image) -> None:
             continue
         state.desired_version, state.running_version = desired, running
         state.save(update_fields=["desired_version", "running_version"])
-        announce("cell", stage.pk, application_id=stage.application_id)
-        announce("stage", stage.pk, application_id=stage.application_id)
+        announce_stage(stage)

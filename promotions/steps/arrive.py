@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from django.conf import settings
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
@@ -61,6 +62,7 @@ def _judge(promotion: Promotion, snapshot: ApplicationSnapshot, data: JsonData) 
         source_index=source_index(promotion.stage, snapshot),
         our_info=ours,
         degraded_since=state.degraded_since if state else None,
+        grace=settings.DEGRADED_GRACE,
     )
 
 

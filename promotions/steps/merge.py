@@ -42,8 +42,11 @@ def _find(client: GitLabClient, promotion: Promotion) -> MergeRequest | None:
     opened = client.find_merge_requests(project, source_branch=source, target_branch=stage.manifest_branch)
     if opened:
         return client.merge_request(project, opened[0].iid)
+    # A retry after somebody closed it opens a new one; the first attempt must see that it was closed.
+    states = ("merged",) if promotion.attempt > 1 else ("merged", "closed", "locked")
     for request in client.commit_merge_requests(project, promotion.written_commit):
-        if (request.source_branch, request.target_branch) == (source, stage.manifest_branch):
+        pair = (request.source_branch, request.target_branch)
+        if pair == (source, stage.manifest_branch) and request.state in states:
             return client.merge_request(project, request.iid)
     return None
 

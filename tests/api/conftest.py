@@ -31,9 +31,7 @@ ClientOf = Callable[[User], APIClient]
 
 
 @pytest.fixture
-def people(db: None, settings: object) -> People:
-    # Hashing five passwords the slow way is most of such a test's time.
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # type: ignore[attr-defined]
+def people(db: None) -> People:
     return make_people()
 
 

@@ -13,8 +13,8 @@ from rest_framework.test import APIClient
 
 from integrations.errors import Conflict, IntegrationError, NotFound, Rejected, Unauthorized, Unavailable
 from promotions.api import errors
-from promotions.api.tokens import find_token, issue_token
 from promotions.models import ApiToken, AuditEntry
+from promotions.tokens import find_token, issue_token
 from tests.api.conftest import ClientOf
 from tests.cast import PASSWORD, Catalogue, People, make_promotion
 

@@ -195,6 +195,7 @@ def test_aborting_what_has_ended_is_stale(catalogue: Catalogue, people: People, 
 
 def test_a_developer_tries_again(catalogue: Catalogue, people: People, client_of: ClientOf) -> None:
     promotion = ended(catalogue, people, Status.FAILED)
+    Promotion.objects.filter(pk=promotion.pk).update(step="arrive")
     promotion.approvals.create(
         person=people.approver, person_name="Ada Weber", decision="approved", change_hash=HASH
     )

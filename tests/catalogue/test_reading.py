@@ -108,6 +108,7 @@ MISTAKES = [
         "applications.shop.stages.prod.manifests.team_branch: is missing.",
         0,
     ),
+    ("path: prod}", "path: prod, places: [oops]}", 'places: takes places as "file:key"', 0),
     (
         "path: prod}",
         "path: prod, team_branch: dev}",

@@ -42,9 +42,10 @@ spec:
 
 @pytest.fixture(autouse=True)
 def _bounded() -> Iterator[None]:
-    started = time.monotonic()
+    # The processor's time: what else the machine does must not decide.
+    started = time.process_time()
     yield
-    assert time.monotonic() - started < 5, "refusing took too long"
+    assert time.process_time() - started < 5, "refusing took too long"
 
 
 def refused(files: dict[str, bytes], kind: type[ManifestError], *, root: str = "a.yaml") -> ManifestError:

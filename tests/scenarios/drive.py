@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from tests.system import System, wait_for
 
 APPLICATION = "flask-k8s-example"
 MANIFESTS = "gitlab/flask-k8s-manifest"
-OLD = "image: harbor.centre.com/k8s/flask-k8s-example:1.0.0"
-NEW = "image: harbor.centre.com/k8s/flask-k8s-example:1.1.0"
+PLACE = "overlays/prod/deployment.yml"
 ENDED = ("succeeded", "failed", "errored", "rejected", "aborted", "superseded")
 Json = dict[str, Any]
 
@@ -26,20 +28,37 @@ def runs_label(system: System, environment: str) -> str:
     return version["label"] if version else ""
 
 
-def wait_for_start(system: System) -> None:
-    """Wait until Slipway has seen 1.0.0 run in prod, and something in dev."""
-    wait_for(lambda: runs_label(system, "prod"), lambda label: label == "1.0.0", what="1.0.0 in prod")
-    wait_for(
-        lambda: (stage(system, "prod")["desired"] or {}).get("version"), bool, what="the desired version"
+def image_line(label: str) -> str:
+    """Return the manifest's line that names a version."""
+    return f"image: harbor.centre.com/k8s/flask-k8s-example:{label}"
+
+
+def wait_for_start(system: System) -> str:
+    """Wait until Git and the cluster agree on prod's version, and return its label."""
+
+    def look() -> tuple[str, str, str]:
+        seen = stage(system, "prod")
+        running, desired = seen["running"] or {}, seen["desired"] or {}
+        labels = [(part.get("version") or {}).get("label", "") for part in (running, desired)]
+        return labels[0], labels[1], running.get("health_status", "")
+
+    label, _same, _health = wait_for(
+        look, lambda seen: seen[0] == seen[1] != "" and seen[2] == "Healthy", what="a settled prod"
     )
+    return label
 
 
-def build_1_1_0(system: System) -> Json:
-    """Merge dev into main and tag v1.1.0; return the version once Slipway knows it."""
-    system.play("push-dev")
-    system.play("merge-dev")
-    system.play("tag", version="1.1.0")
-    return version(system, "1.1.0")
+def build_next(system: System) -> str:
+    """Tag the next version; return its label once Slipway knows the build."""
+    label = system.play("tag")["tag"].removeprefix("v")
+    version(system, label)
+    return str(label)
+
+
+def begin(system: System) -> Json:
+    """Have the next version requested for prod."""
+    wait_for_start(system)
+    return request(system, build_next(system))
 
 
 def version(system: System, label: str) -> Json:
@@ -112,3 +131,19 @@ def changed_lines(system: System, commit: str) -> list[str]:
         for line in diff.splitlines()
         if line[:1] in "+-" and not line.startswith(("+++", "---"))
     ]
+
+
+def push_to_manifests(system: System, folder: Path, edit: Callable[[str], str], path: str = PLACE) -> str:
+    """Push a stranger's edit of a manifest to main with Git, as a person would; return the commit."""
+    url = system.urls["gitlab"].replace("http://", "http://stranger:glpat-sandbox-slipway-0001@")
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-c", "user.name=Stranger", "-c", "user.email=s@example.com", *arguments]
+        return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
+
+    git("clone", "-q", f"{url}/{MANIFESTS}.git", "clone")
+    target = folder / "clone" / path
+    target.write_text(edit(target.read_text()))
+    git("-C", "clone", "commit", "-qam", "A stranger was here")
+    git("-C", "clone", "push", "-q", "origin", "HEAD:main")
+    return git("-C", "clone", "rev-parse", "HEAD").strip()

@@ -12,7 +12,7 @@ import pytest
 from integrations.errors import NotFound, Rejected, Unauthorized, Unavailable
 from integrations.http import Retry
 from integrations.shape import mapping
-from integrations.tekton import TektonClient
+from integrations.tekton.client import TektonClient
 from integrations.tekton.logs import log_line
 from integrations.tekton.reading import pipeline_run, task_run
 from integrations.tekton.results import commit_of, images_of

@@ -10,7 +10,7 @@ import pytest
 
 from integrations.errors import NotFound, Unauthorized, Unavailable
 from integrations.http import Retry
-from integrations.tekton import TektonClient
+from integrations.tekton.client import TektonClient
 from integrations.tekton.types import Alive, Changed, Deleted, Listed, PipelineRun, Troubled
 from integrations.tekton.watching import Pace
 from tests.integrations.loopback import Answer, Loopback, fixture, raw_fixture
