@@ -10,14 +10,15 @@ from django.db.models.functions import Now
 from promotions.models import Upstream
 
 # The database's clock judges, so that workers with wrong clocks don't steal from each other.
-TERM = timedelta(seconds=9)
+# A holder that dies just after renewing has a successor within TERM and one RENEW_EVERY (seconds).
+TERM = timedelta(seconds=7)
 RENEW_EVERY = 2.5
 
 
-def acquire(upstream: Upstream, holder: str) -> bool:
+def acquire(upstream: Upstream, holder: str, *, term: timedelta = TERM) -> bool:
     """Take a free or expired lease, or renew one's own; tell whether `holder` has it now."""
     free = Q(holder="") | Q(holder=holder) | Q(held_until__lt=Now())
-    taken = Upstream.objects.filter(free, pk=upstream.pk).update(holder=holder, held_until=Now() + TERM)
+    taken = Upstream.objects.filter(free, pk=upstream.pk).update(holder=holder, held_until=Now() + term)
     return bool(taken)
 
 

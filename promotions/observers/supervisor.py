@@ -8,6 +8,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import structlog
 from django.db import DatabaseError, InterfaceError
@@ -68,6 +69,8 @@ class Supervisor:
     holder: str = field(
         default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
     )
+    term: timedelta = leases.TERM
+    renew_every: float = leases.RENEW_EVERY
     _watches: dict[int, _Watch] = field(default_factory=dict)
 
     def run(self) -> None:
@@ -80,7 +83,7 @@ class Supervisor:
                 # The outermost loop. Without the database we can't renew: others take over, so we let go.
                 log.warning("leases can't be renewed", error=str(error), exc_info=not _is_outage(error))
                 self._stop_all()
-            self.stop.wait(leases.RENEW_EVERY)
+            self.stop.wait(self.renew_every)
         self._stop_all()
         try:
             with database_work():
@@ -94,7 +97,7 @@ class Supervisor:
             self._watches.pop(pk).stop.set()
         for pk, upstream in upstreams.items():
             watch = self._watches.get(pk)
-            if not leases.acquire(upstream, self.holder):
+            if not leases.acquire(upstream, self.holder, term=self.term):
                 if watch is not None:
                     self._watches.pop(pk).stop.set()
             elif watch is None or not watch.thread.is_alive():
