@@ -15,6 +15,8 @@ NEEDED = {
     "chromium": "chromium",
     "sshd": "openssh-server",
     "docker-registry": "docker-registry",
+    "kubectl": "kubernetes-client",
+    "skopeo": "skopeo",
 }
 # Debian keeps servers where an ordinary account's PATH does not look.
 EXTRA_PATH = "/usr/sbin:/sbin:/usr/local/sbin"
