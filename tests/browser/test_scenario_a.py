@@ -77,6 +77,13 @@ def test_from_push_to_verified_every_page_follows_without_a_reload(system: Syste
 
     for page in (matrix, application, run, follow):
         assert page.evaluate("window.__loaded") == 1, f"{page.url} was reloaded"
+    check_what_git_holds(system, tips)
+    assert len(system.get("promotions/")["results"]) == 1
+    assert people.complaints == []
+
+
+def check_what_git_holds(system: System, tips: list[str]) -> None:
+    """One new commit on the manifest branch, one changed line in it, and the three trailers."""
     promotion = drive.promotion(system, 1)
     (commit,) = drive.commits_with_trailer(system, promotion)
     assert system.git("flask-k8s-manifest", "rev-list", "--no-merges", "main").split() == [commit, *tips]
@@ -85,8 +92,6 @@ def test_from_push_to_verified_every_page_follows_without_a_reload(system: Syste
     message = system.git("flask-k8s-manifest", "log", "-1", "--format=%B", commit)
     for trailer in (f"Promotion-Id: {promotion['key']}", "Requested-by: Dana", "Approved-by: Riku"):
         assert trailer in message
-    assert len(system.get("promotions/")["results"]) == 1
-    assert people.complaints == []
 
 
 def test_the_whole_way_is_open_without_javascript_and_with_the_keyboard(

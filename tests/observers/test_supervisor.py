@@ -86,7 +86,7 @@ def test_a_killed_and_then_a_frozen_holder_are_succeeded_and_an_orderly_one_give
     second.send_signal(signal.SIGSTOP)
     held_by("third", seconds=10)
     second.send_signal(signal.SIGCONT)
-    # Woken up, it finds that it has lost the leases: it stops in order without giving back what is not its own.
+    # Woken up, it finds its leases lost: it stops in order and gives back nothing that is not its own.
     second.send_signal(signal.SIGTERM)
     assert second.wait(timeout=10) == 0
     assert holders() == {"third"}
