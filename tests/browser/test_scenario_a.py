@@ -46,16 +46,8 @@ def test_from_push_to_verified_every_page_follows_without_a_reload(system: Syste
     expect(versions.get_by_role("link", name="Promote to prod")).to_be_visible(timeout=LONG)
 
     # 3. Dana sees the exact change and asks for it; her second click asks for nothing more.
-    promote = people.watch(dana)
-    promote.goto(application.url)
-    promote.locator("section[id^=versions-]").get_by_role("link", name="Promote to prod").click()
-    expect(promote.locator("main")).to_contain_text(drive.image_line("1.1.0"))
-    expect(promote.locator("main")).to_contain_text("Say which pod answered", timeout=LONG)
-    promote.locator("textarea").fill("Customers wait for it")
-    promote.get_by_role("button", name="Request").dblclick()
-    promote.wait_for_url("**/promotions/1/")
-    assert promote.get_by_role("link", name="Approve").count() == 0
-    follow = people.another_page(promote, "/promotions/1/")
+    ask_for_it(dana, application.url)
+    follow = people.another_page(dana, "/promotions/1/")
     expect(matrix.locator(prod)).to_contain_text("waiting for approval")
 
     # 4. Riku approves that very change; a worker dies on the way.
@@ -80,6 +72,18 @@ def test_from_push_to_verified_every_page_follows_without_a_reload(system: Syste
     check_what_git_holds(system, tips)
     assert len(system.get("promotions/")["results"]) == 1
     assert people.complaints == []
+
+
+def ask_for_it(page: Page, application: str) -> None:
+    """Request the promotion of the candidate, having seen its change and what is in it."""
+    page.goto(application)
+    page.locator("section[id^=versions-]").get_by_role("link", name="Promote to prod").click()
+    expect(page.locator("main")).to_contain_text(drive.image_line("1.1.0"))
+    expect(page.locator("main")).to_contain_text("Say which pod answered", timeout=LONG)
+    page.locator("textarea").fill("Customers wait for it")
+    page.get_by_role("button", name="Request").dblclick()
+    page.wait_for_url("**/promotions/1/")
+    assert page.get_by_role("link", name="Approve").count() == 0
 
 
 def check_what_git_holds(system: System, tips: list[str]) -> None:
