@@ -118,13 +118,17 @@ class Hub:
             await asyncio.sleep(1)
 
     async def _listen(self) -> None:
-        async with await psycopg.AsyncConnection.connect(**self.database, autocommit=True) as listener:
+        listener = await psycopg.AsyncConnection.connect(**self.database, autocommit=True)
+        try:
             await listener.execute(f"LISTEN {CHANNEL}")
             while True:
                 await self._turn()
                 # All that came at once are one reason: a pause for each would add up to seconds.
                 if [notice async for notice in listener.notifies(timeout=_LONGEST_SILENCE, stop_after=1)]:
                     await asyncio.sleep(TICK)
+        finally:
+            # Not awaited: a task that is cancelled while it closes would leave the connection open.
+            listener.pgconn.finish()
 
     async def _turn(self) -> None:
         async with self._turns:

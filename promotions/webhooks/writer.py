@@ -196,6 +196,8 @@ class BatchWriter:
         """Stop writing and give the connections back."""
         if self._task is not None:
             self._task.cancel()
+            # Until it has given its connection back: the pool closes only what it has.
+            await asyncio.wait([self._task])
         while not self._queue.empty():
             _answer([self._queue.get_nowait()], Full())
         if self._pool is not None:
