@@ -18,7 +18,6 @@ from django.contrib.sessions.backends.base import SessionBase
 from django.db import DatabaseError, InterfaceError, connection
 from django.utils import translation
 from django.utils.crypto import constant_time_compare
-from django.utils.html import format_html
 
 from promotions.hub import Change, Hub, Wants
 from promotions.policy.access import may_see_machinery, visible_applications
@@ -171,9 +170,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         return CLOSE_TOO_SLOW
 
     async def _send(self, number: int, html: str) -> None:
-        mark = format_html(
-            '<output id="live-number" hx-swap-oob="true" data-number="{}" hidden></output>', number
-        )
+        mark = f'<output id="live-number" hx-swap-oob="true" data-number="{number}" hidden></output>'
         async with asyncio.timeout(self.slowest_send):
             await self.send(text_data=mark + html)
 

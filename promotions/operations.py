@@ -242,7 +242,7 @@ def retry(promotion: Promotion, *, by: User) -> None:
 
 
 def _other_is_open(promotion: Promotion) -> list[Refusal]:
-    other = promotion.stage.promotions.open().first()
+    other = promotion.stage.promotions.open().exclude(pk=promotion.pk).first()
     if other is None:
         return []
     return [

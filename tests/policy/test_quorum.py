@@ -114,7 +114,7 @@ def ready(catalogue: cast.Catalogue, people: cast.People) -> cast.Catalogue:
 
 
 @settings(
-    max_examples=40,
+    max_examples=25,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     print_blob=True,
