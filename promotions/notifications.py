@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import structlog
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from procrastinate.contrib.django import app
@@ -22,6 +22,7 @@ log = structlog.get_logger(__name__)
 
 # "approved" is told, "running" follows from it within seconds.
 EVENTS = tuple(status.value for status in PromotionStatus if status != PromotionStatus.RUNNING)
+_SEND_LOCK = 7_305_012
 _MOST_TRIES = 8
 _LONGEST_PAUSE = 900.0
 _MOST_EDITS = 5
@@ -74,10 +75,12 @@ def _body(promotion: Promotion, by: str, message: str) -> str:
 
 
 def send_due() -> int:
-    """Send every message that is due, each by one worker only; return how many were sent."""
+    """Send every message that is due, oldest first; return how many were sent."""
     sent = 0
     while True:
-        with transaction.atomic():
+        with transaction.atomic(), connection.cursor() as cursor:
+            # One sender at a time, or a room would hear "approved" before "requested".
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_SEND_LOCK])
             due = (
                 Notification.objects.select_for_update(skip_locked=True, of=("self",))
                 .select_related("channel")
