@@ -141,11 +141,14 @@ def change_fields(change: Change) -> dict[str, object]:
 def approve(promotion: Promotion, *, by: User, change_hash: str, comment: str = "") -> None:
     """Approve exactly the change with this hash.
 
-    With the last approval that the environment asks for, the promotion goes on. Raises Refused, and
-    StaleState when the promotion or its change is no longer what the person saw.
+    With the last approval that the environment asks for, the promotion goes on. The second of two equal
+    clicks changes nothing. Raises Refused, and StaleState when the promotion or its change is no longer
+    what the person saw.
     """
     with transaction.atomic():
         held = _hold(promotion)
+        if _has_said_so(held, by, Decision.APPROVED, change_hash):
+            return
         _decide(held, by, Decision.APPROVED, change_hash, comment)
         facts = gather(held.stage, held.version, by, promotion=held)
         if not [refusal for refusal in refusals(Act.RUN, facts) if refusal.gate == "approvals"]:
@@ -155,9 +158,11 @@ def approve(promotion: Promotion, *, by: User, change_hash: str, comment: str = 
 
 
 def reject(promotion: Promotion, *, by: User, change_hash: str, comment: str) -> None:
-    """Reject the change; the comment says why. Raises Refused and StaleState."""
+    """Reject the change; the comment says why. A second equal click changes nothing. Raises as `approve`."""
     with transaction.atomic():
         held = _hold(promotion)
+        if _has_said_so(held, by, Decision.REJECTED, change_hash):
+            return
         _decide(held, by, Decision.REJECTED, change_hash, comment)
         message = _("%(person)s rejected it: %(comment)s") % {
             "person": person_name(by),
@@ -174,6 +179,12 @@ def _hold(promotion: Promotion) -> Promotion:
         .select_related("stage__application", "stage__environment", "version__image")
         .get(pk=promotion.pk)
     )
+
+
+def _has_said_so(held: Promotion, by: User, decision: Decision, change_hash: str) -> bool:
+    return held.approvals.filter(
+        person=by, decision=decision, change_hash=change_hash, fallen_at=None
+    ).exists()
 
 
 def _decide(held: Promotion, by: User, decision: Decision, change_hash: str, comment: str) -> None:

@@ -9,6 +9,30 @@ from urllib.parse import quote
 import pytest
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Hashing is slow on purpose. Quick for the whole run, for a hash may outlive the test that made it."""
+    if config.pluginmanager.hasplugin("django"):
+        from django.conf import settings
+
+        settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+# Long tests mostly wait for processes of their own: begun first, none is left over at the end. Those that
+# share what they start stay together on one worker.
+LONG = ("tests/scenarios/", "tests/browser/", "tests/bootstrap/test_demo", "tests/bootstrap/test_environment")
+TOGETHER = ("tests/scenarios/", "tests/browser/")
+
+
+# After pytest-randomly has shuffled, and before pytest-xdist reads the groups.
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    for item in items:
+        if item.nodeid.startswith(TOGETHER):
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+    yield
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None) -> None:
     """Tests that really commit empty all tables afterwards; making all permissions anew each time took most

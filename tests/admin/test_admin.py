@@ -32,8 +32,7 @@ READ_ONLY = [model for model in MODELS if model not in EDITABLE and model[0] != 
 
 
 @pytest.fixture
-def people(db: None, settings: object) -> People:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # type: ignore[attr-defined]
+def people(db: None) -> People:
     return make_people()
 
 

@@ -1,4 +1,4 @@
-"""A real browser: one per pytest worker, with a context of its own for each person."""
+"""A real browser: one per module of tests, with a context of its own for each person."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ FLAGS = (
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
+    """Playwright keeps an event loop running in this thread, which tests outside this folder must not meet."""
     path = shutil.which("chromium")
     assert path, "The browser tests need Debian's package chromium."
     with sync_playwright() as playwright:

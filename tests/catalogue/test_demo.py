@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from django.contrib.auth import authenticate
 from django.contrib.auth.models import User
-from django.test import override_settings
 
 from promotions import demo
 from promotions.choices import Role, WriteMode
@@ -22,11 +21,8 @@ URLS = {
     "control": "http://127.0.0.1:9005",
 }
 BASE = "http://127.0.0.1:8000"
-# Real hashing is slow on purpose; these tests make and check a handful of passwords.
-quick_passwords = override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"])
 
 
-@quick_passwords
 def test_the_demo_declares_scenario_a() -> None:
     """Reference scenarios README, section A."""
     demo.prepare(URLS, BASE)
@@ -47,7 +43,6 @@ def test_the_demo_declares_scenario_a() -> None:
     assert list(risks) == [("dev", 1, "development", 0), ("prod", 2, "production", 1)]
 
 
-@quick_passwords
 def test_a_second_start_of_the_demo_changes_nothing() -> None:
     demo.prepare(URLS, BASE)
     riku = User.objects.get(username="riku")
@@ -61,7 +56,6 @@ def test_a_second_start_of_the_demo_changes_nothing() -> None:
     assert authenticate(username="riku", password="chosen by hand") == riku
 
 
-@quick_passwords
 def test_everybody_the_demo_names_can_sign_in_and_holds_the_role() -> None:
     people = demo.prepare(URLS, BASE)
     assert [name for name, _, _ in people] == ["dana", "riku", "vera", "ada"]
@@ -71,7 +65,6 @@ def test_everybody_the_demo_names_can_sign_in_and_holds_the_role() -> None:
     assert not may_replay(User.objects.get(username="riku"))
 
 
-@quick_passwords
 def test_every_secret_the_demo_refers_to_is_in_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in demo.environment().items():
         monkeypatch.setenv(name, value)
@@ -82,7 +75,6 @@ def test_every_secret_the_demo_refers_to_is_in_its_environment(monkeypatch: pyte
     assert all(resolve(reference) for reference in references)
 
 
-@quick_passwords
 def test_an_address_that_moved_is_followed_by_the_next_start() -> None:
     demo.prepare(URLS, BASE)
     demo.prepare({**URLS, "gitlab": "http://127.0.0.1:9991"}, BASE)

@@ -38,8 +38,7 @@ _ROOT_ID = re.compile(r'<\w+[^>]*\bid="([\w-]+)" hx-swap-oob="true"')
 
 
 @pytest.fixture
-def catalogue(transactional_db: None, settings: Any) -> cast.Catalogue:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+def catalogue(transactional_db: None) -> cast.Catalogue:
     # The newest announcement is never forgotten: tables that were just emptied are no state of the product.
     announce("nothing", "at all")
     return cast.make_catalogue(cast.make_people())

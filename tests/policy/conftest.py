@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from tests import cast
 
 
 @pytest.fixture
-def people(db: None, settings: Any) -> cast.People:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+def people(db: None) -> cast.People:
     return cast.make_people()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-from typing import Any
 
 import pytest
 from django.db import connection, transaction
@@ -22,8 +21,7 @@ PROJECT = cast.MANIFEST_PROJECT
 
 
 @pytest.fixture
-def catalogue(db: None, settings: Any) -> cast.Catalogue:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+def catalogue(db: None) -> cast.Catalogue:
     return cast.make_catalogue(cast.make_people())
 
 

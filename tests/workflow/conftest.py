@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -21,8 +20,7 @@ __all__ = ["gitlab"]
 
 
 @pytest.fixture
-def people(db: None, settings: Any) -> cast.People:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+def people(db: None) -> cast.People:
     return cast.make_people()
 
 
