@@ -28,6 +28,8 @@ def run(arguments: list[str]) -> None:
     provide_programs()
     command = [sys.executable, "-m", "pytest", *scheduling(arguments), *arguments]
     os.chdir(ROOT)
+    # The suite starts dozens of interpreters: each would compile the whole project again.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.stdout.flush()
     os.execv(sys.executable, command)
 
