@@ -34,6 +34,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings: None) -> None:
+    """Copy a database that was migrated once, instead of migrating one in each worker."""
+    from django.db import connection
+
+    from tests.system import template
+
+    connection.settings_dict["TEST"]["TEMPLATE"] = template()
+
+
+@pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None) -> None:
     """Tests that really commit empty all tables afterwards; making all permissions anew each time took most
     of that, and nothing here asks for them."""

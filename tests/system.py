@@ -14,13 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
+from zlib import crc32
 
 import httpx
 import psycopg
 
 ROOT = Path(__file__).resolve().parents[1]
 SPEED = 25.0
-TEMPLATE = "slipway_template"
 _TEMPLATE_LOCK = 7_305_900
 Value = TypeVar("Value")
 
@@ -28,9 +28,12 @@ Value = TypeVar("Value")
 PREPARE = """
 import json, sys, django
 django.setup()
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.contrib.auth.models import User
 from promotions import demo
 from promotions.models import ApiToken
+# Quick to make; a sign-in makes it a slow one again.
+PBKDF2PasswordHasher.iterations = 1
 people = demo.prepare(json.loads(sys.argv[1]), sys.argv[2])
 for name, _role, _password in people:
     user = User.objects.get(username=name)
@@ -82,16 +85,26 @@ def _maintenance() -> psycopg.Connection[tuple[Any, ...]]:
     return psycopg.connect(_with_database(_server_url(), "postgres"), autocommit=True)
 
 
-def make_database(name: str) -> str:
-    """Return the address of a fresh, migrated database, copied from one that is migrated once a run."""
+def template() -> str:
+    """Return the name of a migrated database to copy: made once a run, by whichever worker comes first."""
+    migrations = sorted((ROOT / "promotions" / "migrations").glob("*.py"))
+    name = f"slipway_template_{crc32(b''.join(path.read_bytes() for path in migrations)):08x}"
     with _maintenance() as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", [_TEMPLATE_LOCK])
-        if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [TEMPLATE]).fetchone():
-            connection.execute(f"CREATE DATABASE {TEMPLATE}_draft")
-            environ = {**os.environ, "DATABASE_URL": _with_database(_server_url(), f"{TEMPLATE}_draft")}
+        if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
+            connection.execute(f"DROP DATABASE IF EXISTS {name}_draft")
+            connection.execute(f"CREATE DATABASE {name}_draft")
+            environ = {**os.environ, "DATABASE_URL": _with_database(_server_url(), f"{name}_draft")}
             subprocess.run([sys.executable, "manage.py", "migrate", "-v0"], cwd=ROOT, env=environ, check=True)
-            connection.execute(f"ALTER DATABASE {TEMPLATE}_draft RENAME TO {TEMPLATE}")
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+            connection.execute(f"ALTER DATABASE {name}_draft RENAME TO {name}")
+    return name
+
+
+def make_database(name: str) -> str:
+    """Return the address of a fresh, migrated database."""
+    source = template()
+    with _maintenance() as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {source}")
     return _with_database(_server_url(), name)
 
 
@@ -124,6 +137,7 @@ class System:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.urls: dict[str, str] = {}
         self.passwords: dict[str, str] = {}
+        self._clients: dict[str, httpx.Client] = {}
         self.environ = {
             **os.environ,
             "DATABASE_URL": database_url,
@@ -159,7 +173,7 @@ class System:
 
     def _health(self) -> int:
         try:
-            return httpx.get(f"{self.base}/healthz", trust_env=False).status_code
+            return self._client(self.base).get("/healthz").status_code
         except httpx.TransportError:
             return 0
 
@@ -179,6 +193,8 @@ class System:
         process.wait(timeout=10)
 
     def stop(self) -> None:
+        for client in self._clients.values():
+            client.close()
         for process in self.processes.values():
             process.terminate()
         for process in self.processes.values():
@@ -190,31 +206,44 @@ class System:
         self.processes.clear()
 
     def api(self, person: str) -> httpx.Client:
-        """Return a client of the API that speaks as a person."""
+        """Return the client of the API that speaks as a person.
+
+        One for all calls: making one reads every certificate authority, and tests look often.
+        """
         headers = {"Authorization": f"Bearer token-of-{person}"}
-        return httpx.Client(base_url=f"{self.base}/api/", headers=headers, timeout=20, trust_env=False)
+        return self._client(f"{self.base}/api/", **headers)
+
+    def _client(self, base: str, **headers: str) -> httpx.Client:
+        key = base + "".join(headers.values())
+        if key not in self._clients:
+            # Let go before uvicorn's five seconds: a connection that it closes meanwhile would fail a call.
+            limits = httpx.Limits(keepalive_expiry=3)
+            self._clients[key] = httpx.Client(
+                base_url=base, headers=headers, timeout=30, trust_env=False, limits=limits
+            )
+        return self._clients[key]
 
     def get(self, path: str, person: str = "dana") -> Any:
-        with self.api(person) as client:
-            return client.get(path).raise_for_status().json()
+        return self.api(person).get(path).raise_for_status().json()
 
     def post(self, path: str, person: str, **body: Any) -> httpx.Response:
-        with self.api(person) as client:
-            return client.post(path, json=body)
+        return self.api(person).post(path, json=body)
+
+    @property
+    def control(self) -> httpx.Client:
+        """Return the client of the sandbox's control API."""
+        return self._client(self.urls["control"])
 
     def play(self, action: str, **parameters: Any) -> Any:
         """Do in the sandbox what another person or system would do."""
-        url = f"{self.urls['control']}/api/play/{action}"
-        return httpx.post(url, json=parameters, timeout=30, trust_env=False).raise_for_status().json()
+        return self.control.post(f"/api/play/{action}", json=parameters).raise_for_status().json()
 
     def faults(self, **faults: Any) -> None:
-        url = f"{self.urls['control']}/api/faults"
-        httpx.put(url, json=faults, timeout=30, trust_env=False).raise_for_status()
+        self.control.put("/api/faults", json=faults).raise_for_status()
 
     def chat(self) -> list[dict[str, str]]:
         """Return what was said in the chat room, oldest first."""
-        url = f"{self.urls['control']}/chat/releases"
-        return list(httpx.get(url, timeout=10, trust_env=False).json())
+        return list(self.control.get("/chat/releases").json())
 
     def set_write_mode(self, mode: str, team_branch: str = "") -> None:
         with psycopg.connect(self.environ["DATABASE_URL"]) as connection:

@@ -106,39 +106,30 @@ def slipway(tmp_path: Path) -> Iterator[Slipway]:
         process.wait()
 
 
-def test_the_demo_says_who_may_sign_in_runs_once_per_folder_and_stops_without_a_trace(
+def test_a_demo_starts_over_runs_once_per_folder_survives_a_kill_and_stops_without_a_trace(
     slipway: Slipway,
 ) -> None:
-    demo = slipway.demo()
-    welcome = slipway.said()
-    assert f"Slipway is ready:  http://127.0.0.1:{slipway.port}" in welcome
-    assert "Sign in as:" in welcome
+    """One life of a data folder, for a start takes seconds: reset, second start, kill, restart, Ctrl-C."""
+    claim(slipway.data)
+    cluster = slipway.data / "postgres" / "PG_VERSION"
+    cluster.parent.mkdir()
+    cluster.write_text("of a version nobody has")
+    first = slipway.demo("--reset")
+    assert cluster.read_text() == "18\n"
+    assert f"Slipway is ready:  http://127.0.0.1:{slipway.port}" in slipway.said()
+    assert "Sign in as:" in slipway.said()
+
     second = slipway.start("demo", "--no-browser")
     assert second.wait(30) == 1
-    assert f"already runs on {slipway.data}: process {demo.pid}" in slipway.said()
+    assert f"already runs on {slipway.data}: process {first.pid}" in slipway.said()
     assert healthy(slipway.port)
-    slipway.stop(demo)
 
-
-def test_after_a_kill_nothing_goes_on_and_the_next_start_finds_the_same_data(slipway: Slipway) -> None:
-    first = slipway.demo()
-    cluster = (slipway.data / "postgres" / "PG_VERSION").stat().st_ino
-    key = (slipway.data / "secret-key").read_text()
+    before = cluster.stat().st_ino, (slipway.data / "secret-key").read_text()
     first.kill()
     first.wait()
-    second = slipway.demo()
-    assert (slipway.data / "postgres" / "PG_VERSION").stat().st_ino == cluster
-    assert (slipway.data / "secret-key").read_text() == key
-    slipway.stop(second, signal.SIGTERM)
-
-
-def test_a_reset_starts_over(slipway: Slipway) -> None:
-    claim(slipway.data)
-    kept = slipway.data / "postgres" / "PG_VERSION"
-    kept.parent.mkdir()
-    kept.write_text("of a version nobody has")
-    slipway.stop(slipway.demo("--reset"))
-    assert kept.read_text() == "18\n"
+    third = slipway.demo()
+    assert (cluster.stat().st_ino, (slipway.data / "secret-key").read_text()) == before
+    slipway.stop(third, signal.SIGINT)
 
 
 def test_a_taken_port_stops_the_demo_before_anything_runs(slipway: Slipway) -> None:

@@ -19,7 +19,7 @@ FLAGS = (
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Playwright keeps an event loop running in this thread, which tests outside this folder must not meet."""
+    """Playwright keeps an event loop running in this thread, which tests elsewhere must not meet."""
     path = shutil.which("chromium")
     assert path, "The browser tests need Debian's package chromium."
     with sync_playwright() as playwright:

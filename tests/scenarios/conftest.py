@@ -33,7 +33,7 @@ class Kept:
         self._stack.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
     kept = Kept(tmp_path_factory)
     yield kept
