@@ -64,6 +64,9 @@ def request_promotion(
         return same
     seen = preview(stage, version, by)
     if seen.refusals or seen.change is None:
+        # The first of two clicks may have committed while the second looked at the gates.
+        if (same := _same_request(stage, version, by)) is not None:
+            return same
         raise Refused(seen.refusals)
     if seen_hash is not None and seen_hash != seen.change.hash:
         raise StaleState(_("The manifests changed since you saw this change. Look at it again."))

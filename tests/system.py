@@ -70,7 +70,8 @@ def wait_for(
             return seen
         if time.monotonic() > deadline:
             raise NotInTime(f"{what or 'it'} did not happen within {seconds:g} s; seen last: {seen!r}")
-        time.sleep(0.2)
+        # Each look costs the web process as much as the work that is waited for.
+        time.sleep(0.3)
 
 
 def _server_url() -> str:

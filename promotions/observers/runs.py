@@ -189,7 +189,8 @@ def take_task(connection: Connection, task: tekton.TaskRun) -> TaskRun | None:
         },
     )
     _learn_commit(run, row)
-    _record_builds(run)
+    if row.status == "succeeded":
+        _record_builds(run)
     _tell(run)
     return row
 
