@@ -6,7 +6,7 @@ leaves either both or neither.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import structlog
@@ -24,7 +24,7 @@ from integrations.registry import webhooks as registry
 from promotions import engine
 from promotions.choices import DeliveryOutcome, Vendor
 from promotions.live import announce
-from promotions.models import Commit, Delivery, Image, ImageVersion, Promotion, Stage
+from promotions.models import Application, Commit, Delivery, Image, ImageVersion, Promotion, Stage
 
 log = structlog.get_logger(__name__)
 _MOST_ATTEMPTS = 5
@@ -102,12 +102,24 @@ def _handle(delivery: Delivery, reading: Reading) -> tuple[DeliveryOutcome, str]
     hints = {(hint.subject, hint.project): hint for hint in reading.hints}.values()
     looks = {look for hint in hints for look in HANDLERS[hint.subject](delivery, hint)}
     if not looks:
-        return DeliveryOutcome.IGNORED, _("It speaks of nothing in the catalogue.")
+        return DeliveryOutcome.IGNORED, _why_nothing(delivery, hints)
     # In one order everywhere: of two workers that queue the same looks one waits, and none for ever.
     for look in sorted(looks):
         _enqueue(look)
     words = ", ".join(sorted(look.words for look in looks))
     return DeliveryOutcome.PROCESSED, _("Looking now at %(what)s.") % {"what": words}
+
+
+def _why_nothing(delivery: Delivery, hints: Iterable[Hint]) -> str:
+    """A push to an application's source project leads to a build: that is seen where it runs."""
+    projects = {hint.project.lower() for hint in hints}
+    connection = delivery.source.connection
+    for application in Application.objects.filter(source_connection=connection):
+        if application.source_project.lower() in projects:
+            return _("Source of %(application)s: its builds are followed where they run.") % {
+                "application": application.name
+            }
+    return _("It speaks of nothing in the catalogue.")
 
 
 def _look_at_branch(delivery: Delivery, hint: Hint) -> list[Look]:

@@ -82,6 +82,13 @@ def test_the_same_event_by_project_and_group_hook_leads_to_one_look(catalogue: c
         assert delivery.outcome == DeliveryOutcome.PROCESSED
 
 
+def test_a_push_to_a_source_project_says_where_its_effect_is_followed(catalogue: cast.Catalogue) -> None:
+    source = catalogue.application.source_project
+    done = processed(deliver(catalogue, gitlab_event("webhook-push-branch.json", source)))
+    assert (done.outcome, queued()) == (DeliveryOutcome.IGNORED, [])
+    assert done.message == f"Source of {catalogue.application.name}: its builds are followed where they run."
+
+
 @pytest.mark.usefixtures("transactional_db")
 @pytest.mark.parametrize("name", ["webhook-mr-merge.derived.json", "webhook-mr-close.derived.json"])
 def test_a_merge_request_wakes_the_open_promotion_of_its_project_and_looks_at_the_branches(
