@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import posixpath
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
 
-from integrations.errors import IntegrationError, NotFound
-from integrations.gitlab import GitLabClient
-from promotions import vendors
+from integrations.errors import IntegrationError
+from promotions import repositories
 from promotions.choices import EditStyle
 from promotions.manifests import (
     Change,
@@ -18,6 +15,7 @@ from promotions.manifests import (
     Reference,
     Style,
     Target,
+    Tree,
     choose,
     compute_change,
     current_version,
@@ -26,63 +24,9 @@ from promotions.manifests import (
 )
 from promotions.models import ImageVersion, Stage
 
-_SYMBOLIC_LINK = "120000"
-
 
 class NoChange(Exception):
     """The Change can't be computed; the message says why, in a sentence for a release manager."""
-
-
-@dataclass
-class GitLabTree:
-    """A manifest project's files at one commit, read when asked for.
-
-    Below `root` everything is listed at once; outside it (a Kustomize base) one folder at a time, for a
-    repository may hold 20,000 files.
-    """
-
-    client: GitLabClient
-    project: str
-    commit: str
-    root: str
-    _files: dict[str, bytes] = field(default_factory=dict)
-    _folders: dict[str, dict[str, bool]] = field(default_factory=dict)
-    _links: set[str] = field(default_factory=set)
-
-    def entries(self, folder: str) -> Mapping[str, bool]:
-        if folder not in self._folders:
-            self._list(folder)
-        return self._folders.get(folder, {})
-
-    def _list(self, folder: str) -> None:
-        below_root = folder == self.root or folder.startswith(f"{self.root}/") or not self.root
-        where = self.root if below_root else folder
-        self._folders.setdefault(folder, {})
-        try:
-            listed = self.client.tree(self.project, self.commit, where, recursive=below_root)
-        except NotFound:
-            return
-        for entry in listed:
-            parent, _slash, name = entry.path.rpartition("/")
-            self._folders.setdefault(parent, {})[name] = entry.type == "tree"
-            if entry.type == "tree" and below_root:
-                self._folders.setdefault(entry.path, {})
-            if entry.mode == _SYMBOLIC_LINK:
-                self._links.add(entry.path)
-
-    def read(self, path: str) -> bytes:
-        """Return a file's bytes; raises KeyError where there is none."""
-        path = posixpath.normpath(path)
-        if path not in self._files:
-            try:
-                self._files[path] = self.client.read_file(self.project, path, self.commit).content
-            except NotFound as error:
-                raise KeyError(path) from error
-        return self._files[path]
-
-    def is_symlink(self, path: str) -> bool:
-        self.entries(path.rpartition("/")[0])
-        return path in self._links
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +52,13 @@ class Desired:
         return disagreement(self.references)
 
 
-def _tree(stage: Stage, commit: str) -> GitLabTree:
-    client = vendors.gitlab(stage.manifest_connection)
-    return GitLabTree(client, stage.manifest_project, commit, stage.manifest_path)
-
-
 def tip(stage: Stage) -> str:
     """Return the manifest branch's tip; raises IntegrationError."""
-    client = vendors.gitlab(stage.manifest_connection)
-    return client.branch(stage.manifest_project, stage.manifest_branch).commit_id
+    return repositories.of(stage).tip(stage.manifest_branch)
+
+
+def _tree(stage: Stage, commit: str) -> Tree:
+    return repositories.of(stage).tree(commit, stage.manifest_path)
 
 
 def read_desired(stage: Stage, commit: str) -> Desired:
@@ -124,7 +66,7 @@ def read_desired(stage: Stage, commit: str) -> Desired:
     return Desired(commit, tuple(_references(stage, _tree(stage, commit))))
 
 
-def _references(stage: Stage, tree: GitLabTree) -> list[Reference]:
+def _references(stage: Stage, tree: Tree) -> list[Reference]:
     named = [place for place in stage.places if place != "*"]
     found = find_references(tree, stage.image.repository, root=stage.manifest_path, extra_paths=named)
     return choose(found, stage.places) if stage.places else found
@@ -134,7 +76,7 @@ def compute(stage: Stage, version: ImageVersion, *, commit: str) -> Change:
     """Return the Change that brings `version` to `stage`, as an edit of the files at `commit`.
 
     Raises NoChange, with the sentence to show, when it can't be computed for sure; IntegrationError when
-    GitLab does not answer.
+    the repository does not answer.
     """
     tree = _tree(stage, commit)
     try:

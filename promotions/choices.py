@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 class Vendor(TextChoices):
     GITLAB = "gitlab", "GitLab"
+    GIT = "git", "Git"
     TEKTON = "tekton", "Tekton"
     ARGOCD = "argocd", "Argo CD"
     HARBOR = "harbor", "Harbor"
@@ -33,6 +34,13 @@ class WriteMode(TextChoices):
     DIRECT = "direct", _("direct commit")
     OWN_BRANCH = "own-branch", _("branch of its own with a merge request")
     TEAM_BRANCH = "team-branch", _("the team's branch with a merge request")
+
+
+class SigningFormat(TextChoices):
+    """What kind of key signs the commits of a plain Git connection."""
+
+    SSH = "ssh", _("SSH key")
+    OPENPGP = "openpgp", _("OpenPGP key")
 
 
 class EditStyle(TextChoices):

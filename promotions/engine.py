@@ -23,7 +23,9 @@ from promotions.choices import Decision, PromotionStatus, StepName, StepStatus
 from promotions.manifests import Change
 from promotions.models import Promotion, StageState, StepResult
 from promotions.policy import Act, gather, refusals
-from promotions.steps import STEPS, Differs, Done, Failed, Outcome, Waiting, plan
+from promotions.steps import STEPS, Again, Differs, Done, Failed, Outcome, Waiting, plan
+from promotions.steps.turns import next_in_line
+from promotions.steps.write import branch_name
 from promotions.workflow import StaleState, announce_promotion, record, transition
 
 log = structlog.get_logger(__name__)
@@ -132,11 +134,15 @@ def _apply(promotion: Promotion, result: StepResult, outcome: Outcome) -> bool:
         case Differs():
             replace_change(promotion, outcome.base_commit, outcome.change)
             return False
+        case Again():
+            return _go_back(promotion, result, outcome)
 
 
 def _finish_step(promotion: Promotion, result: StepResult, done: Done) -> bool:
     order = plan(promotion.stage)
     index = order.index(StepName(promotion.step)) + 1
+    if promotion.step in (StepName.WRITE, StepName.MERGE):
+        _call_next(promotion)
     with transaction.atomic():
         _close(result, StepStatus.SUCCEEDED, done.message, done.link)
         if index < len(order):
@@ -146,6 +152,30 @@ def _finish_step(promotion: Promotion, result: StepResult, done: Done) -> bool:
         transition(promotion, Status.SUCCEEDED, by=None, message=done.message, look_at=None)
         StageState.objects.update_or_create(stage=promotion.stage, defaults={"promoted": promotion})
     return False
+
+
+def _go_back(promotion: Promotion, result: StepResult, again: Again) -> bool:
+    """A new attempt, so that each step's result stays to be read."""
+    with transaction.atomic():
+        _close(result, StepStatus.FAILED, again.message)
+        _set(
+            promotion,
+            {
+                **again.fields,
+                "step": again.step,
+                "message": again.message,
+                "attempt": promotion.attempt + 1,
+                "look_at": timezone.now(),
+            },
+        )
+    return True
+
+
+def _call_next(promotion: Promotion) -> None:
+    """The branch is free: who has waited longest for it need not wait for the clock."""
+    follower = next_in_line(promotion.stage, branch_name(promotion))
+    if follower is not None:
+        _defer(follower.pk, follower.stage_id, wait=0)
 
 
 def _wait(promotion: Promotion, result: StepResult, waiting: Waiting) -> bool:

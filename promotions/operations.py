@@ -93,10 +93,13 @@ def _same_request(stage: Stage, version: ImageVersion, by: User) -> Promotion | 
 
 
 def _supersede_waiting(stage: Stage, by: User) -> None:
-    for waiting in stage.promotions.open().filter(status__in=(Status.REQUESTED, Status.APPROVED)):
-        transition(
-            waiting, Status.SUPERSEDED, by=by, message=_("A newer promotion to this stage was requested.")
-        )
+    message = _("A newer promotion to this stage was requested.")
+    # The row's lock waits for a write under way; then what was in line has begun.
+    for waiting in stage.promotions.open().select_for_update():
+        if waiting.status == Status.RUNNING and not waiting.waits_in_line:
+            raise StaleState(_("Promotion #%(number)d has just begun to write.") % {"number": waiting.pk})
+        transition(waiting, Status.SUPERSEDED, by=by, message=message, look_at=None)
+        engine.close_open_steps(waiting, message)
 
 
 def _create(

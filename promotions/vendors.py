@@ -6,11 +6,14 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar, cast
 
+from django.conf import settings
+
 from integrations.argocd import ArgoCDClient
 from integrations.errors import Unauthorized
+from integrations.git import Mirror, Remote, Signing
 from integrations.gitlab import GitLabClient
 from integrations.registry import RegistryClient
-from promotions.choices import Vendor
+from promotions.choices import SigningFormat, Vendor
 from promotions.models import Connection
 from promotions.secrets import SecretMissing, resolve
 
@@ -60,6 +63,35 @@ def registry(connection: Connection) -> RegistryClient:
             ca_file=connection.ca_file or None,
         ),
     )
+
+
+def git(connection: Connection, project: str) -> Mirror:
+    """Return a repository of a plain Git server; its local copy is shared by all processes."""
+    try:
+        secret = resolve(connection.secret)
+    except SecretMissing as error:
+        raise Unauthorized(str(error), vendor=connection.vendor) from error
+    is_ssh = connection.url.startswith("ssh://")
+    remote = Remote(
+        f"{connection.url}/{project}.git",
+        username=connection.username,
+        password="" if is_ssh else secret,
+        ssh_key=secret if is_ssh else "",
+        known_hosts=connection.known_hosts,
+        ca_file=connection.ca_file,
+    )
+    return Mirror(settings.DATA_DIR / "mirrors", remote)
+
+
+def signing(connection: Connection) -> Signing | None:
+    """Return the key that signs what is written through plain Git, or None."""
+    if not connection.signing_key:
+        return None
+    try:
+        key = resolve(connection.signing_key)
+    except SecretMissing as error:
+        raise Unauthorized(str(error), vendor=connection.vendor) from error
+    return Signing("openpgp" if connection.signing_format == SigningFormat.OPENPGP else "ssh", key)
 
 
 def tekton(connection: Connection) -> TektonClient:

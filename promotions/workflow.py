@@ -21,8 +21,16 @@ TRANSITIONS: dict[str, frozenset[str]] = {
     Status.APPROVED: frozenset(
         {Status.RUNNING, Status.REQUESTED, Status.ABORTED, Status.SUPERSEDED, Status.ERRORED}
     ),
+    # Superseded only while it waits in line to write.
     Status.RUNNING: frozenset(
-        {Status.SUCCEEDED, Status.FAILED, Status.ERRORED, Status.ABORTED, Status.REQUESTED}
+        {
+            Status.SUCCEEDED,
+            Status.FAILED,
+            Status.ERRORED,
+            Status.ABORTED,
+            Status.REQUESTED,
+            Status.SUPERSEDED,
+        }
     ),
     Status.FAILED: frozenset({Status.RUNNING, Status.APPROVED}),
     Status.ERRORED: frozenset({Status.RUNNING, Status.APPROVED}),

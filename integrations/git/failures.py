@@ -1,4 +1,4 @@
-"""From git's and ssh's complaints to our errors: the one place that reads their English (LC_ALL=C)."""
+"""From git's and ssh's complaints to the tree of errors: the one place that reads their English."""
 
 from __future__ import annotations
 
@@ -106,10 +106,11 @@ _SIGNS: Sequence[tuple[str, _Kind, str]] = (
 # Only about the local copy: a server that has such trouble says so behind "remote:".
 _DAMAGE = re.compile(
     r"not a git repository|bad object|(is|file) corrupt|garbage at end of|inflate: |bad tree"
-    r"|not a valid object|unable to (read|find|parse) |missing (blob|tree|commit|necessary)"
-    r"|did not send all necessary|invalid object|broken ref|bad ref|cannot lock ref|bad config"
-    r"|packfile .* |index file|object file .* is empty|failed to (read|traverse)|unresolved deltas"
-    r"|could not parse|does not point to a valid object",
+    r"|not a valid object"
+    r"|unable to (read|find|parse) |missing (blob|tree|commit|necessary)|did not send all necessary"
+    r"|invalid object|broken ref|bad ref|cannot lock ref|bad config|packfile .* |index file"
+    r"|object file .* is empty"
+    r"|failed to (read|traverse)|unresolved deltas|could not parse|does not point to a valid object",
     re.IGNORECASE,
 )
 _HOOK = "remote:"
@@ -118,24 +119,26 @@ _MOVED = ("stale info", "fetch first", "non-fast-forward", "needs force")
 _LOST = ("cannot lock ref", "failed to update ref", "incorrect old value", "reference already exists")
 
 
-def failure(remote: Remote, done: Done) -> IntegrationError:
+def failure(remote: Remote, done: Done) -> Broken | IntegrationError:
     """The error for a command that talked to the server."""
     ours, theirs = _sides(done.err)
     said = f"{ours}\n{theirs}"
     for pattern, kind, sentence in _SIGNS:
         if re.search(pattern, said, re.IGNORECASE):
             return kind(f"{sentence}: {_quoted(remote, said)}", vendor=VENDOR)
+    if damaged(done):
+        return Broken(one_line(done.err))
     return Unavailable(f"The Git server gave no usable answer: {_quoted(remote, said)}", vendor=VENDOR)
 
 
-def push_failure(remote: Remote, branch: str, done: Done) -> IntegrationError:
+def push_failure(remote: Remote, branch: str, done: Done) -> Broken | IntegrationError:
     """The error for a push that failed; `done.out` is in git's porcelain format."""
     status = _status_of(done.out.decode(errors="replace"), branch)
     if not status:
         return failure(remote, done)
     if any(sign in status for sign in _MOVED) or any(sign in status for sign in _LOST):
         return Conflict(f"The branch {branch} moved while it was written to", vendor=VENDOR)
-    words = _quoted(remote, _sides(done.err)[1]) or hide(status, _secrets(remote))
+    words = _quoted(remote, _sides(done.err)[1] or status)
     return Rejected(f"The server refused the change to {branch}: {words}", vendor=VENDOR)
 
 
@@ -156,12 +159,17 @@ def local_failure(done: Done) -> Broken | IntegrationError:
     return Unavailable(f"Git failed on the local copy: {one_line(done.err)}", vendor=VENDOR)
 
 
-def _status_of(out: str, branch: str) -> str:
-    """The summary of the refused ref: `!` TAB from:to TAB `[remote rejected] (why)`."""
+def landed(branch: str, done: Done) -> bool:
+    """Whether the server took the branch, whatever became of the rest of the command."""
+    return done.status == 0 or bool(_status_of(done.out.decode(errors="replace"), branch, flags=" *+="))
+
+
+def _status_of(out: str, branch: str, flags: str = "!") -> str:
+    """The summary of the ref with one of these flags, as in `!` TAB from:to TAB `[remote rejected] (why)`."""
     for line in out.splitlines():
         flag, _, rest = line.partition("\t")
         names, _, summary = rest.partition("\t")
-        if flag == "!" and names.endswith(f":refs/heads/{branch}"):
+        if flag and flag in flags and names.endswith(f":refs/heads/{branch}"):
             return summary
     return ""
 
@@ -175,7 +183,7 @@ def _sides(err: str) -> tuple[str, str]:
 
 
 def _quoted(remote: Remote, said: str) -> str:
-    return hide(one_line(said), _secrets(remote))
+    return one_line(hide(said, _secrets(remote)))
 
 
 def _secrets(remote: Remote) -> tuple[str, ...]:

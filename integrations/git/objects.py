@@ -1,112 +1,91 @@
-"""What Git prints, read into values; and the stream that makes a commit."""
+"""Git's objects as `cat-file --batch` prints them, and trees as they are stored."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from integrations.git.types import Commit, Entry, Person
+from integrations.git.failures import Broken
+from integrations.git.store import Repository
+from integrations.git.types import SUBMODULE, TREE
 
-# One record a commit. %x1e cannot stand in a message that came through Git's own tools; a message that
-# holds it all the same only spoils its own record, for the ids in front are of a fixed shape.
-_TRAILERS = "%(trailers:only,unfold,separator=%x1d)"
-_FIELDS = ("%H", "%P", "%an", "%ae", "%aI", "%cn", "%ce", "%cI", _TRAILERS, "%B")
-LOG_FORMAT = "--format=%x1e" + "%x1f".join(_FIELDS) + "%x1f"
+_MODE_WIDTH = 6
 
 
-def commits(out: bytes) -> Iterator[Commit]:
-    """Read what `git log` printed in LOG_FORMAT, with --name-only -z or without."""
-    for record in out.decode(errors="replace").split("\x1e")[1:]:
-        fields = record.split("\x1f")
-        if len(fields) < len(_FIELDS) + 1:
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One object: `type` is commit, tree, blob or tag."""
+
+    id: str
+    type: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One entry of a tree as stored; the name is bytes, for Git knows no encoding of names."""
+
+    mode: str
+    name: bytes
+    id: str
+
+    @property
+    def type(self) -> str:
+        return {TREE: "tree", SUBMODULE: "commit"}.get(self.mode, "blob")
+
+
+def encoded(path: str) -> bytes:
+    """A path's bytes; names that are not UTF-8 survive the way there and back."""
+    return path.encode("utf-8", "surrogateescape")
+
+
+def decoded(path: bytes) -> str:
+    return path.decode("utf-8", "surrogateescape")
+
+
+def objects(repository: Repository, names: Sequence[str]) -> list[Stored | None]:
+    """The objects that names such as `<commit>:<path>` stand for; None for each that is not here."""
+    if not names:
+        return []
+    wanted = [encoded(name) for name in names]
+    # With -z a path may hold any byte but NUL.
+    out = repository.local("cat-file", "--batch", "-z", data=b"".join(name + b"\0" for name in wanted))
+    return list(_split(out, wanted))
+
+
+def _split(out: bytes, names: Sequence[bytes]) -> Iterator[Stored | None]:
+    position = 0
+    for name in names:
+        absent = name + b" missing\n"
+        if out.startswith(absent, position):
+            position += len(absent)
+            yield None
             continue
-        yield Commit(
-            id=fields[0],
-            parent_ids=tuple(fields[1].split()),
-            author_name=fields[2],
-            author_email=fields[3],
-            authored_at=datetime.fromisoformat(fields[4]),
-            committer_name=fields[5],
-            committer_email=fields[6],
-            committed_at=datetime.fromisoformat(fields[7]),
-            trailers=_trailers(fields[8]),
-            message=fields[9],
-            paths=tuple(path for path in fields[-1].replace("\n", "\0").split("\0") if path),
-        )
+        end = out.find(b"\n", position)
+        header = out[position:end].split(b" ")
+        if end < 0 or len(header) != 3 or not header[2].isdigit():
+            raise Broken("cat-file printed something else than objects")
+        size = int(header[2])
+        yield Stored(header[0].decode(), header[1].decode(), out[end + 1 : end + 1 + size])
+        position = end + 2 + size
 
 
-def _trailers(text: str) -> dict[str, str]:
-    pairs = (line.partition(":") for line in text.split("\x1d"))
-    return {key.strip(): value.strip() for key, colon, value in pairs if colon}
-
-
-def entries(out: bytes) -> list[Entry]:
-    """Read what `git ls-tree -z` printed."""
-    found = []
-    for line in out.split(b"\0"):
-        if line:
-            meta, _tab, path = line.partition(b"\t")
-            mode, kind, sha = meta.decode().split()
-            found.append(Entry(path.decode(errors="surrogateescape"), kind, sha, mode))
+def nodes(data: bytes, id_bytes: int = 20) -> list[Node]:
+    """The entries of a stored tree: mode, space, name, NUL, the id's bytes."""
+    found, position = [], 0
+    while position < len(data):
+        space = data.index(b" ", position)
+        end = data.index(b"\0", space)
+        name_ends = end + 1 + id_bytes
+        mode = data[position:space].decode().zfill(_MODE_WIDTH)
+        found.append(Node(mode, data[space + 1 : end], data[end + 1 : name_ends].hex()))
+        position = name_ends
     return found
 
 
-def blobs(out: bytes) -> Iterator[bytes | None]:
-    """Read what `git cat-file --batch` printed; None for what is missing."""
-    at = 0
-    while at < len(out):
-        end = out.index(b"\n", at)
-        header = out[at:end].split(b" ")
-        at = end + 1
-        if header[-1] == b"missing":
-            yield None
-            continue
-        size = int(header[-1])
-        yield out[at : at + size]
-        at += size + 1
-
-
-def stream(
-    ref: str,
-    base: str,
-    files: Mapping[str, tuple[str, bytes]],
-    message: str,
-    *,
-    author: Person,
-    committer: Person,
-    when: datetime,
-) -> bytes:
-    """Return the commands for `git fast-import`: one commit on `ref` upon `base`, whose id it prints.
-
-    `files` maps paths to (mode, content). fast-import touches only the trees on the way to them, whatever
-    the size of the repository.
-    """
-    stamp = f"{int(when.timestamp())} {when.strftime('%z') or '+0000'}"
-    parts = [
-        f"commit {ref}\nmark :1\nauthor {_person(author)} {stamp}\n".encode(),
-        f"committer {_person(committer)} {int(datetime.now(UTC).timestamp())} +0000\n".encode(),
-        _data(message.encode()),
-        f"from {base}\n".encode(),
-    ]
-    for path, (mode, content) in files.items():
-        parts += [b"M ", mode.encode(), b" inline ", _quoted(path), b"\n", _data(content)]
-    return b"".join([*parts, b"\nget-mark :1\ndone\n"])
-
-
-def _data(content: bytes) -> bytes:
-    return b"data %d\n%s\n" % (len(content), content)
-
-
-def _person(person: Person) -> str:
-    """Angle brackets and line breaks would end the name; Git itself drops them, too."""
-    return f"{_plain(person.name) or 'unknown'} <{_plain(person.email).replace(' ', '')}>"
-
-
-def _plain(text: str) -> str:
-    return "".join(c for c in text if c not in "<>" and c >= " ").strip()
-
-
-def _quoted(path: str) -> bytes:
-    raw = path.encode(errors="surrogateescape")
-    escaped = raw.replace(b"\\", b"\\\\").replace(b'"', b'\\"').replace(b"\n", b"\\n")
-    return b'"' + escaped + b'"'
+def stored_tree(entries: Sequence[Node]) -> bytes:
+    """The bytes of a tree, in Git's order: folders sort as if their name ended with a slash."""
+    ordered = sorted(entries, key=lambda node: node.name + (b"/" if node.mode == TREE else b""))
+    return b"".join(
+        node.mode.lstrip("0").encode() + b" " + node.name + b"\0" + bytes.fromhex(node.id) for node in ordered
+    )

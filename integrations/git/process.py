@@ -97,8 +97,9 @@ def _start(
             start_new_session=True,
         )
     except FileNotFoundError:
-        message = f"The program {command[0]} is not installed on Slipway's server"
-        raise Unavailable(message, vendor=VENDOR) from None
+        raise Unavailable(
+            f"The program {command[0]} is not installed on Slipway's server", vendor=VENDOR
+        ) from None
 
 
 def _read(process: subprocess.Popen[bytes], deadline: float, max_output: int) -> bytes:

@@ -1,53 +1,48 @@
-"""Signatures for commits, with a key that is on disk only for the time of one call."""
+"""Signed commits: what commit-tree must be told, with the key on disk only for as long as it signs."""
 
 from __future__ import annotations
 
-import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from integrations.errors import Unauthorized, Unavailable
-from integrations.git.access import private_file
+from integrations.errors import Unauthorized
+from integrations.git.access import Access, private_file
+from integrations.git.process import environment, run
 from integrations.git.remote import VENDOR
 from integrations.git.types import Signing
 
-Sign = Callable[[bytes], bytes]
-_SECONDS = 20
-
 
 @contextmanager
-def signer(signing: Signing) -> Iterator[Sign]:
-    """Yield what turns a commit object into its detached signature; raises Unauthorized for a bad key."""
-    with tempfile.TemporaryDirectory(prefix="slipway-sign-") as name:
-        folder = Path(name)
-        key = private_file(folder / "key", signing.key)
+def signer(signing: Signing | None, timeout: float) -> Iterator[Access | None]:
+    """Configuration and environment for `commit-tree -S`; None where nothing is signed."""
+    if signing is None:
+        yield None
+        return
+    # A short path: GnuPG's agent listens on a socket below it, whose path may have 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="sign-") as folder:
+        key = private_file(Path(folder) / "key", signing.key)
         if signing.format == "ssh":
-            # ssh-keygen reads standard input and writes the signature to standard output.
-            yield lambda content: _call(["ssh-keygen", "-Y", "sign", "-n", "git", "-f", str(key)], content)
+            yield Access((("gpg.format", "ssh"), ("user.signingKey", str(key))))
             return
-        home = folder / "gnupg"
-        home.mkdir(mode=0o700)
-        gpg = ["gpg", "--homedir", str(home), "--batch", "--quiet", "--no-tty"]
-        _call([*gpg, "--import", str(key)], b"")
+        environ = {"GNUPGHOME": folder}
         try:
-            yield lambda content: _call([*gpg, "--armor", "--detach-sign"], content)
+            fingerprint = _imported(key, environ, timeout)
+            yield Access((("gpg.format", "openpgp"), ("user.signingKey", fingerprint)), environ)
         finally:
-            # gpg leaves an agent behind for each home.
-            _call(["gpgconf", "--homedir", str(home), "--kill", "all"], b"")
+            _gnupg(["gpgconf", "--kill", "all"], environ, timeout)
 
 
-def _call(command: list[str], content: bytes) -> bytes:
-    try:
-        done = subprocess.run(command, input=content, capture_output=True, timeout=_SECONDS, check=False)
-    except FileNotFoundError:
-        message = f"The program {command[0]} is not installed on Slipway's server"
-        raise Unavailable(message, vendor=VENDOR) from None
-    except subprocess.TimeoutExpired:
-        raise Unavailable(f"{command[0]} did not sign in time", vendor=VENDOR) from None
-    if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        why = said[-1] if said else "no reason given"
-        raise Unauthorized(f"The signing key cannot be used: {why}", vendor=VENDOR)
-    return done.stdout
+def _imported(key: Path, environ: Mapping[str, str], timeout: float) -> str:
+    """Put the key into its own empty keyring; return its fingerprint."""
+    _gnupg(["gpg", "--batch", "--quiet", "--import", str(key)], environ, timeout)
+    listed = _gnupg(["gpg", "--batch", "--with-colons", "--list-secret-keys"], environ, timeout)
+    for line in listed.splitlines():
+        if line.startswith("fpr:"):
+            return line.split(":")[9]
+    raise Unauthorized("The OpenPGP key that should sign commits cannot be used", vendor=VENDOR)
+
+
+def _gnupg(command: list[str], environ: Mapping[str, str], timeout: float) -> str:
+    return run(command, environ=environment((), environ), timeout=timeout).out.decode(errors="replace")

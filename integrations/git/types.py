@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -34,7 +33,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """A commit; `trailers` as Git itself parses them (the last one wins per key).
+    """A commit; `trailers` are pairs as Git itself parses them, a key may come several times.
 
     `paths` are the files that differ from the first parent; empty where they were not asked for.
     """
@@ -48,13 +47,17 @@ class Commit:
     committer_name: str
     committer_email: str
     committed_at: datetime
-    trailers: Mapping[str, str] = field(default_factory=dict)
+    trailers: tuple[tuple[str, str], ...] = ()
     paths: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
         """The message's first line."""
         return self.message.split("\n", 1)[0]
+
+    def trailer(self, key: str) -> tuple[str, ...]:
+        """All values of a trailer; keys know no case, as in Git."""
+        return tuple(value for name, value in self.trailers if name.lower() == key.lower())
 
 
 @dataclass(frozen=True, slots=True)

@@ -253,21 +253,21 @@ class GitLabClient:
         iid: int,
         *,
         sha: str,
-        message: str | None = None,
+        squash_message: str | None = None,
         squash: bool | None = None,
         remove_source_branch: bool = False,
         auto_merge: bool = False,
     ) -> MergeRequest:
         """Merge it, if its head still is `sha`. The answer's state says whether it was merged or only
-        armed (opened, `auto_merge`).
+        armed (opened, `auto_merge`). Where the project squashes, `squash_message` is the commit's.
 
         Raises NotMergeable (405: checks, draft, still checking; bounded repetition makes sense), Conflict
         (409: the head moved), Unauthorized (GitLab says 401 when the user may not merge), Rejected (422).
         """
         body: dict[str, object] = {"sha": sha, "should_remove_source_branch": remove_source_branch}
-        if message is not None:
-            # With squash and fast-forward the squash commit is the only one, so both carry our trailers.
-            body |= {"merge_commit_message": message, "squash_commit_message": message}
+        if squash_message is not None:
+            # A squash leaves this one commit; a merge commit brings ours along, trailers and all.
+            body["squash_commit_message"] = squash_message
         if squash is not None:
             body["squash"] = squash
         if auto_merge:
@@ -281,6 +281,19 @@ class GitLabClient:
             if error.status != 405:
                 raise
             raise self._not_mergeable(project, iid) from error
+
+    def close_merge_request(self, project: str, iid: int) -> MergeRequest:
+        """Close it without merging."""
+        return reading.merge_request(
+            self._api.put(f"{_project(project)}/merge_requests/{iid}", {"state_event": "close"})
+        )
+
+    def rebase(self, project: str, iid: int) -> None:
+        """Have GitLab replay the source branch on its target; it takes a while and may fail in silence.
+
+        The head moves: read the merge request again. Raises Conflict (409) while it is locked.
+        """
+        self._api.put(f"{_project(project)}/merge_requests/{iid}/rebase", {})
 
     def _not_mergeable(self, project: str, iid: int) -> NotMergeable:
         """405 says nothing, so the reason is read from the merge request."""

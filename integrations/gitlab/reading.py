@@ -33,6 +33,7 @@ def project(data: Json) -> Project:
         http_url=text(data.get("http_url_to_repo")),
         merge_method=text(data.get("merge_method")),
         squash_option=text(data.get("squash_option")),
+        merge_trains=data.get("merge_trains_enabled") is True,
     )
 
 

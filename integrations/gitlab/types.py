@@ -12,7 +12,8 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """`path` is the full path ("group/name"); `merge_method` is merge, rebase_merge or ff."""
+    """`path` is the full path ("group/name"); `merge_method` is merge, rebase_merge or ff; with
+    `merge_trains` merge requests queue to be merged (Premium)."""
 
     id: int
     path: str
@@ -21,6 +22,7 @@ class Project:
     http_url: str
     merge_method: str = ""
     squash_option: str = ""
+    merge_trains: bool = False
 
 
 @dataclass(frozen=True, slots=True)

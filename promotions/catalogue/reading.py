@@ -191,6 +191,17 @@ class Keys:
             return ""
         return value
 
+    def git_address(self, key: str) -> str:
+        """What stands before a project's path: http(s)://host or ssh://user@host; no password in it."""
+        value = self.text(key, required=True, longest=200).rstrip("/")
+        if not value.startswith("ssh://"):
+            return self.address(key) if value else ""
+        parts = urlsplit(value)
+        if not parts.hostname or parts.password or parts.query or parts.fragment or re.search(r"\s", value):
+            self.wrong(key, f"must look like ssh://git@git.example.com, not {shown(value)}.")
+            return ""
+        return value
+
     def reference(self, key: str, known: Mapping[str, object], what: str, default: str = "") -> str:
         """A name that another section must declare; `what` is the noun for the message."""
         value = self.text(key, default)

@@ -68,7 +68,19 @@ CONNECTION = Kind(
     "connection",
     Connection,
     ("slug",),
-    ("vendor", "url", "username", "secret", "ca_file", "host", "namespace", "web_url"),
+    (
+        "vendor",
+        "url",
+        "username",
+        "secret",
+        "ca_file",
+        "host",
+        "namespace",
+        "web_url",
+        "known_hosts",
+        "signing_key",
+        "signing_format",
+    ),
 )
 WEBHOOK_SOURCE = Kind(
     "webhook source", WebhookSource, ("id",), ("connection__slug", "tokens", "signing_tokens")

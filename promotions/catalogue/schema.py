@@ -24,7 +24,7 @@ from promotions.catalogue.rows import (
     Row,
 )
 from promotions.catalogue.stages import ApplicationContext, stage_row
-from promotions.choices import Risk, Role, Vendor
+from promotions.choices import Risk, Role, SigningFormat, Vendor
 from promotions.notifications import EVENTS
 
 REGISTRIES = (Vendor.HARBOR, Vendor.DISTRIBUTION)
@@ -170,7 +170,8 @@ class _Reader:
         self.applications[name] = Row((name,), values, keys.line, keys.path)
         images = self._images(keys, name)
         self.images += images.values()
-        context = ApplicationContext(name, images, keys.keys("manifests"), self.connection)
+        plain_git = self._of_vendor(Vendor.GIT)
+        context = ApplicationContext(name, images, keys.keys("manifests"), self.connection, plain_git)
         for environment, line, node, path in keys.named("stages"):
             if environment not in self.environments:
                 hint = suggestion(environment, self.environments)
@@ -248,8 +249,8 @@ class _Reader:
 
 def _connection(keys: Keys) -> dict[str, object]:
     vendor = keys.choice("vendor", Vendor.values, required=True)
-    url = keys.address("url", required=True)
-    is_registry = vendor in REGISTRIES
+    url = keys.git_address("url") if vendor == Vendor.GIT else keys.address("url", required=True)
+    is_registry, is_git = vendor in REGISTRIES, vendor == Vendor.GIT
     values: dict[str, object] = {
         "vendor": vendor,
         "url": url,
@@ -259,15 +260,30 @@ def _connection(keys: Keys) -> dict[str, object]:
         "host": keys.text("host", urlsplit(url).netloc if is_registry else ""),
         "namespace": keys.text("namespace", longest=63),
         "web_url": keys.address("web_url"),
+        "known_hosts": keys.text("known_hosts", longest=500),
+        "signing_key": keys.secret("signing_key"),
+        "signing_format": keys.choice(
+            "signing_format", SigningFormat.values, SigningFormat.SSH if "signing_key" in keys else ""
+        ),
     }
     if vendor == Vendor.TEKTON and "namespace" not in keys:
         keys.missing("namespace", "It is where the PipelineRuns are.")
-    meaningful = {"namespace": vendor == Vendor.TEKTON, "host": is_registry, "username": is_registry}
+    if is_git and url.startswith("ssh://") and "known_hosts" not in keys:
+        keys.missing("known_hosts", "Without the server's host key nobody would know whom we talk to.")
+    meaningful = {
+        "namespace": vendor == Vendor.TEKTON,
+        "host": is_registry,
+        "username": is_registry or is_git,
+        "known_hosts": is_git,
+        "signing_key": is_git,
+        "signing_format": is_git and "signing_key" in keys,
+    }
     for key, fits in meaningful.items():
         if key in keys and vendor and not fits:
             keys.wrong(key, f"means nothing for {Vendor(vendor).label}.")
-    if values["ca_file"] and not str(values["ca_file"]).startswith("/"):
-        keys.wrong("ca_file", "must be an absolute path.")
+    for key in ("ca_file", "known_hosts"):
+        if values[key] and not str(values[key]).startswith("/"):
+            keys.wrong(key, "must be an absolute path.")
     return values
 
 

@@ -20,6 +20,7 @@ class ApplicationContext:
     images: Mapping[str, Row]
     manifests: Keys
     connection: Callable[..., str]
+    plain_git: Mapping[str, Row]
 
 
 def stage_row(keys: Keys, environment: str, application: ApplicationContext) -> Row:
@@ -45,7 +46,7 @@ def _image(keys: Keys, images: Mapping[str, Row]) -> str:
 def _manifests(keys: Keys, application: ApplicationContext) -> dict[str, object]:
     below = keys.keys("manifests", defaults=application.manifests)
     values: dict[str, object] = {
-        "manifest_connection__slug": application.connection(below, "connection", Vendor.GITLAB),
+        "manifest_connection__slug": application.connection(below, "connection", Vendor.GITLAB, Vendor.GIT),
         "manifest_project": below.text("project", required=True),
         "manifest_branch": below.text("branch", "main"),
         "manifest_path": _path(below, "path", longest=500),
@@ -56,6 +57,11 @@ def _manifests(keys: Keys, application: ApplicationContext) -> dict[str, object]
         "merged_by_people": below.flag("merged_by_people", False),
     }
     _check_writing(below, values)
+    if (
+        values["manifest_connection__slug"] in application.plain_git
+        and values["write_mode"] != WriteMode.DIRECT
+    ):
+        below.wrong("write", "plain Git has no merge requests: only write: direct goes there.")
     below.finish()
     return values
 

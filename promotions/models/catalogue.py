@@ -8,7 +8,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.urls import reverse
 
-from promotions.choices import EditStyle, Risk, Vendor, WriteMode
+from promotions.choices import EditStyle, Risk, SigningFormat, Vendor, WriteMode
 
 
 class Connection(models.Model):
@@ -16,13 +16,24 @@ class Connection(models.Model):
 
     slug = models.SlugField(unique=True)
     vendor = models.CharField(max_length=20, choices=Vendor)
-    url = models.URLField(help_text="Base address of the API")
+    url = models.CharField(
+        max_length=200, help_text="Base address of the API; for Git what stands before the project's path"
+    )
     username = models.CharField(max_length=200, blank=True)
     secret = models.CharField(max_length=500, blank=True, help_text='"env:NAME" or "file:/path"')
     ca_file = models.CharField(max_length=500, blank=True)
     host = models.CharField(max_length=255, blank=True, help_text="A registry's host as image names spell it")
     namespace = models.CharField(max_length=63, blank=True, help_text="Tekton's namespace")
     web_url = models.URLField(blank=True, help_text="Address for links, where it differs from the API's")
+    known_hosts = models.CharField(
+        max_length=500, blank=True, help_text="For Git over SSH: the file with the servers' host keys"
+    )
+    signing_key = models.CharField(
+        max_length=500,
+        blank=True,
+        help_text='For Git: what signs commits, "env:NAME" or "file:/path"',
+    )
+    signing_format = models.CharField(max_length=10, choices=SigningFormat, blank=True)
 
     class Meta:
         ordering = ["slug"]
@@ -32,7 +43,13 @@ class Connection(models.Model):
                 condition=models.Q(secret="")
                 | models.Q(secret__startswith="env:")
                 | models.Q(secret__startswith="file:"),
-            )
+            ),
+            models.CheckConstraint(
+                name="connection_signing_key_is_a_reference",
+                condition=models.Q(signing_key="")
+                | models.Q(signing_key__startswith="env:")
+                | models.Q(signing_key__startswith="file:"),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -69,6 +69,9 @@ class Promotion(models.Model):
     attempt = models.PositiveSmallIntegerField(default=1)
     look_at = models.DateTimeField(null=True, help_text="When the engine looks again at the latest")
 
+    branch_round = models.PositiveSmallIntegerField(
+        default=1, help_text="Counts the branches of its own: a merge request in conflict gets another one"
+    )
     written_commit = models.CharField(max_length=64, blank=True)
     written_at = models.DateTimeField(null=True)
     merge_request_iid = models.PositiveIntegerField(null=True)
@@ -109,6 +112,12 @@ class Promotion(models.Model):
     @property
     def is_retryable(self) -> bool:
         return self.status in RETRYABLE_STATUSES
+
+    @property
+    def waits_in_line(self) -> bool:
+        """Whether it waits for its turn to write: nothing is in Git yet, so a newer one may replace it."""
+        lines = self.steps.filter(step=StepName.WRITE, status=StepStatus.WAITING, attempt=self.attempt)
+        return self.status == PromotionStatus.RUNNING and lines.filter(data__lane__gt="").exists()
 
     def standing_approvals(self) -> list[Approval]:
         """Return the approvals that hold for the change as it is now."""

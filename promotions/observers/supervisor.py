@@ -31,6 +31,7 @@ OBSERVERS: dict[str, Observe] = {
 }
 KINDS = {
     Vendor.GITLAB: ("branches",),
+    Vendor.GIT: ("branches",),
     Vendor.HARBOR: ("images",),
     Vendor.DISTRIBUTION: ("images",),
     Vendor.ARGOCD: ("applications",),

@@ -71,7 +71,7 @@ def _others_open(stage: Stage, promotion: Promotion | None) -> tuple[OpenPromoti
             label=other.version.label,
             status=other.status,
             requested_by=other.requested_by_name,
-            is_running=other.status == PromotionStatus.RUNNING,
+            is_running=other.status == PromotionStatus.RUNNING and not other.waits_in_line,
         )
         for other in others
     )

@@ -7,7 +7,7 @@ from datetime import timedelta
 from promotions.choices import StepName, WriteMode
 from promotions.models import Stage
 from promotions.steps import arrive, merge, verify, write
-from promotions.steps.base import Differs, Done, Failed, Outcome, Step, Waiting
+from promotions.steps.base import Again, Differs, Done, Failed, Outcome, Step, Waiting
 
 STEPS = {
     StepName.WRITE: Step(StepName.WRITE, write.run, patience=timedelta(hours=1)),
@@ -29,4 +29,4 @@ def plan(stage: Stage) -> list[StepName]:
     return steps
 
 
-__all__ = ["STEPS", "Differs", "Done", "Failed", "Outcome", "Step", "Waiting", "plan"]
+__all__ = ["STEPS", "Again", "Differs", "Done", "Failed", "Outcome", "Step", "Waiting", "plan"]

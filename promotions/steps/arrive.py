@@ -14,7 +14,7 @@ from integrations.argocd.types import ApplicationSnapshot
 from integrations.argocd.verdict import Verdict, judge
 from integrations.errors import Conflict, Rejected
 from integrations.images import parse_image
-from promotions import vendors
+from promotions import repositories, vendors
 from promotions.models import Promotion, Stage, StageState, StepResult
 from promotions.steps.base import Done, Failed, JsonData, Outcome, Waiting
 
@@ -72,9 +72,8 @@ def _accepts(promotion: Promotion, revision: str, data: JsonData) -> bool:
         return True
     known: dict[str, bool] = data.setdefault("descendants", {})
     if revision and revision not in known:
-        client = vendors.gitlab(promotion.stage.manifest_connection)
-        project = promotion.stage.manifest_project
-        known[revision] = client.is_ancestor(project, promotion.target_commit, revision)
+        repository = repositories.of(promotion.stage)
+        known[revision] = repository.is_ancestor(promotion.target_commit, revision)
     return known.get(revision, False)
 
 

@@ -52,7 +52,16 @@ class Differs:
     change: Change
 
 
-Outcome = Done | Waiting | Failed | Differs
+@dataclass(frozen=True, slots=True)
+class Again:
+    """What this step built on can't be used any more: begin again at the earlier `step`."""
+
+    step: str
+    message: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+Outcome = Done | Waiting | Failed | Differs | Again
 
 
 @dataclass(frozen=True, slots=True)

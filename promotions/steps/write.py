@@ -6,48 +6,30 @@ never merged as text: the structured edit is applied to the new tip, and must be
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from zlib import crc32
-
-from django.db import connection, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from integrations.errors import Conflict, NotFound
-from integrations.gitlab import GitLabClient
-from integrations.gitlab.types import Commit, FileUpdate
-from promotions import changes, vendors
+from promotions import changes, repositories
 from promotions.choices import PromotionKind, WriteMode
 from promotions.manifests import Change
 from promotions.models import Promotion, Stage, StepResult
-from promotions.steps.base import Differs, Done, Failed, Outcome, Waiting, trailer
+from promotions.repositories import Commit, Draft, Repository
+from promotions.steps.base import Differs, Done, Outcome, Waiting, trailer
+from promotions.steps.repair import repair
+from promotions.steps.turns import lane_of, turn
 from promotions.workflow import person_name
-
-_WRITE_LOCKS = 7_305_002
 
 
 def run(promotion: Promotion, result: StepResult) -> Outcome:
     """Find our commit or make it. One write at a time per repository and branch, across all workers."""
-    stage = promotion.stage
-    client = vendors.gitlab(stage.manifest_connection)
-    with _branch_lock(stage) as held:
-        if not held:
-            return Waiting(_("Another promotion is writing to this branch."), look_in=0.5)
-        if (commit := _find_written(client, promotion)) is not None:
-            return _done(client, promotion, commit)
-        return _write(client, promotion)
-
-
-@contextmanager
-def _branch_lock(stage: Stage) -> Iterator[bool]:
-    """Hold the right to write to the branch. The database frees it when this process dies."""
-    name = f"{stage.manifest_connection_id}:{stage.manifest_project}:{stage.manifest_branch}"
-    key = crc32(name.encode()) - 2**31
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [_WRITE_LOCKS, key])
-        row = cursor.fetchone()
-        yield bool(row and row[0])
+    repository = repositories.of(promotion.stage)
+    with turn(result, promotion.stage, branch_name(promotion)) as not_yet:
+        if not_yet is not None:
+            return not_yet
+        if (commit := _find_written(repository, promotion)) is not None:
+            return _written(repository, promotion, commit)
+        return _write(repository, promotion)
 
 
 def branch_name(promotion: Promotion) -> str:
@@ -57,18 +39,16 @@ def branch_name(promotion: Promotion) -> str:
         return stage.manifest_branch
     if stage.write_mode == WriteMode.TEAM_BRANCH:
         return stage.team_branch
-    return f"slipway/{stage.application.slug}-{stage.environment.slug}-{promotion.key.hex[:12]}"
+    name = f"slipway/{stage.application.slug}-{stage.environment.slug}-{promotion.key.hex[:12]}"
+    return name if promotion.branch_round == 1 else f"{name}-{promotion.branch_round}"
 
 
-def _find_written(client: GitLabClient, promotion: Promotion) -> Commit | None:
+def _find_written(repository: Repository, promotion: Promotion) -> Commit | None:
     """Look for our trailer where it may be: on the manifest branch, else on the branch we write to."""
     key, value = trailer(promotion)
-    stage = promotion.stage
-    for ref in dict.fromkeys([stage.manifest_branch, branch_name(promotion)]):
+    for branch in dict.fromkeys([promotion.stage.manifest_branch, branch_name(promotion)]):
         try:
-            found = client.find_commit_by_trailer(
-                stage.manifest_project, ref=ref, base=promotion.base_commit, key=key, value=value
-            )
+            found = repository.find_written(branch, base=promotion.base_commit, key=key, value=value)
         except NotFound:  # a branch of our own that was not made yet, or is merged and gone
             continue
         if found is not None:
@@ -76,13 +56,14 @@ def _find_written(client: GitLabClient, promotion: Promotion) -> Commit | None:
     return None
 
 
-def _done(client: GitLabClient, promotion: Promotion, commit: Commit) -> Outcome:
+def _written(repository: Repository, promotion: Promotion, commit: Commit, *, base: str = "") -> Outcome:
+    """Follow a commit of ours. `base` is what it was computed from, where that is known."""
     direct = promotion.stage.write_mode == WriteMode.DIRECT
-    if direct and (problem := _overwrote(client, promotion, commit)):
-        return Failed(problem, link=commit.web_url)
+    if direct and commit.parent_ids[:1] != (base,) and (trouble := repair(repository, promotion, commit)):
+        return trouble
     return Done(
         _("Commit %(sha)s on %(branch)s.") % {"sha": commit.id[:8], "branch": branch_name(promotion)},
-        link=commit.web_url,
+        link=commit.url,
         fields={
             "written_commit": commit.id,
             "written_at": commit.committed_at or timezone.now(),
@@ -91,50 +72,52 @@ def _done(client: GitLabClient, promotion: Promotion, commit: Commit) -> Outcome
     )
 
 
-def _write(client: GitLabClient, promotion: Promotion) -> Outcome:
+def _write(repository: Repository, promotion: Promotion) -> Outcome:
     stage = promotion.stage
-    tip = changes.tip(stage)
+    base = tip = repository.tip(stage.manifest_branch)
     change = changes.compute(stage, promotion.version, commit=tip)
     if not change.edits:
-        return _already_in_git(client, promotion, tip)
+        return _already_in_git(repository, promotion, tip)
     if change.hash != promotion.change_hash:
         return Differs(tip, change)
-    base = tip
     if stage.write_mode == WriteMode.TEAM_BRANCH:
-        base = client.branch(stage.manifest_project, stage.team_branch).commit_id
-        if (problem := _team_branch_problem(client, stage, tip)) is not None:
+        base = repository.tip(stage.team_branch)
+        if (problem := _team_branch_problem(repository, stage, tip)) is not None:
             return problem
         change = changes.compute(stage, promotion.version, commit=base)
         if change.hash != promotion.change_hash:
             return _team_branch_differs(stage)
     try:
-        commit = _commit(client, promotion, change, base)
+        commit = repository.write(_draft(promotion, change, base))
     except Conflict:
-        return Waiting(_("The branch moved while writing; applying the edit to its new tip."), look_in=0.1)
-    return _done(client, promotion, commit)
+        message = _("The branch moved while writing; applying the edit to its new tip.")
+        return Waiting(message, look_in=0.1, data={"lane": lane_of(stage, branch_name(promotion))})
+    return _written(repository, promotion, commit, base=base)
 
 
-def _already_in_git(client: GitLabClient, promotion: Promotion, tip: str) -> Done:
+def _already_in_git(repository: Repository, promotion: Promotion, tip: str) -> Done:
     """Somebody else wrote the same value: there is nothing left to write, only to follow."""
-    commit = client.commit(promotion.stage.manifest_project, tip)
+    commit = repository.commit(tip)
     return Done(
         _("%(branch)s already asks for %(version)s at commit %(sha)s: nothing to write.")
         % {"branch": promotion.stage.manifest_branch, "version": promotion.version, "sha": tip[:8]},
-        link=commit.web_url,
+        link=commit.url,
         fields={"target_commit": tip, "written_at": commit.committed_at or timezone.now()},
     )
 
 
-def _team_branch_problem(client: GitLabClient, stage: Stage, tip: str) -> Waiting | None:
+def _team_branch_problem(repository: Repository, stage: Stage, tip: str) -> Waiting | None:
     """The merge of a shared branch brings everything on it: it must hold nothing that nobody approved."""
-    others = client.compare(stage.manifest_project, tip, stage.team_branch).commits
+    others = repository.since(tip, stage.team_branch)
     if not others:
         return None
     titles = ", ".join(f"{commit.id[:8]} {commit.title}" for commit in others[:5])
     return Waiting(
         _("%(branch)s holds commits that %(target)s lacks; they would go with this change: %(titles)s.")
         % {"branch": stage.team_branch, "target": stage.manifest_branch, "titles": titles},
-        look_in=15,
+        look_in=5,
+        # It stays first in line: whoever came later would wait for the same.
+        data={"lane": lane_of(stage, stage.team_branch)},
     )
 
 
@@ -149,18 +132,16 @@ def _team_branch_differs(stage: Stage) -> Waiting:
     )
 
 
-def _commit(client: GitLabClient, promotion: Promotion, change: Change, base: str) -> Commit:
-    stage = promotion.stage
+def _draft(promotion: Promotion, change: Change, base: str) -> Draft:
     requester = promotion.requested_by
-    return client.create_commit(
-        stage.manifest_project,
+    return Draft(
         branch=branch_name(promotion),
+        base=base,
+        files=change.files,
         message=commit_message(promotion),
-        # Any ancestor works as GitLab's lock: the tip we read from stands for all files (gitlab-api.md).
-        files=[FileUpdate(path, content, base) for path, content in change.files.items()],
         author_name=promotion.requested_by_name,
         author_email=(requester.email if requester else "") or "slipway@localhost",
-        start_sha=base if stage.write_mode == WriteMode.OWN_BRANCH else None,
+        is_new_branch=promotion.stage.write_mode == WriteMode.OWN_BRANCH,
     )
 
 
@@ -186,20 +167,3 @@ def _approvers(promotion: Promotion) -> list[str]:
 def _one_line(text: str) -> str:
     """A line break in a person's text could forge a trailer."""
     return " ".join(text.split())
-
-
-def _overwrote(client: GitLabClient, promotion: Promotion, commit: Commit) -> str:
-    """GitLab's optimistic lock fails open: say so if our commit undid one that slipped in between.
-
-    What our commit changed must be exactly the approved edits, whatever its parent is.
-    """
-    if not commit.parent_ids:
-        return ""
-    expected = changes.compute(promotion.stage, promotion.version, commit=commit.parent_ids[0])
-    for path, content in expected.files.items():
-        if client.read_file(promotion.stage.manifest_project, path, commit.id).content != content:
-            return _(
-                "Commit %(sha)s changed more of %(path)s than was approved: another commit slipped in"
-                " while GitLab wrote. Compare it with its parent and mend it by hand."
-            ) % {"sha": commit.id[:8], "path": path}
-    return ""

@@ -53,13 +53,14 @@ def test_merging_sends_the_head_and_the_message_for_both_kinds_of_commit(
     server: Loopback, gitlab: GitLabClient
 ) -> None:
     server.on("PUT", f"{REQUESTS}/7/merge", Answer(fixture("gitlab/api-mr-merge.200.derived.json")))
-    merged = gitlab.merge("gitlab/app", 7, sha=SHA, message="m\n\nPromotion-Id: 7")
+    merged = gitlab.merge("gitlab/app", 7, sha=SHA, squash_message="m\n\nPromotion-Id: 7")
     assert merged.state == "merged"
     assert merged.merged_sha
     assert merged.merged_at is not None
     body = server.requests[0].json()
     assert body["sha"] == SHA
-    assert body["merge_commit_message"] == body["squash_commit_message"] == "m\n\nPromotion-Id: 7"
+    assert body["squash_commit_message"] == "m\n\nPromotion-Id: 7"
+    assert "merge_commit_message" not in body
     assert "auto_merge" not in body
 
 
