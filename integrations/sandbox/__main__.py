@@ -16,7 +16,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m integrations.sandbox", description=__doc__)
     parser.add_argument("--data-dir", type=Path, required=True, help="where repositories and state are kept")
-    parser.add_argument("--scenario", default="a", help="what to start with (default: a)")
+    parser.add_argument(
+        "--scenario", default="a", help="what to start with: a, b, c, d, e, several with commas, or all"
+    )
     parser.add_argument("--speed", type=float, default=1.0, help="how much faster than a demonstration")
     parser.add_argument("--hook-base", default="", help="where Slipway listens for webhooks")
     parser.add_argument("--ready-file", type=Path, help="gets one JSON line of addresses when all listen")

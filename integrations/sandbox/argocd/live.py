@@ -152,11 +152,12 @@ class Live:
     def _digest(self, image: str) -> str | None:
         name, _, pinned = image.partition("@")
         host, _, path = name.partition("/")
-        if host != self.host:
-            # A registry outside of the sandbox: any image is there.
-            return pinned or "sha256:" + hashlib.sha256(image.encode()).hexdigest()
         repository, _, tag = path.partition(":")
-        return self.world.images.digest(repository, pinned or tag or "latest")
+        found = self.world.images.digest(repository, pinned or tag or "latest")
+        if host != self.host and found is None:
+            # A registry outside of the sandbox: any image is there. Docker Hub is played for scenario B's.
+            return pinned or "sha256:" + hashlib.sha256(image.encode()).hexdigest()
+        return found
 
     # Looking
 

@@ -156,12 +156,30 @@ async def smoke(step: Step) -> int:
     return 0
 
 
+async def git_push(step: Step) -> int:
+    """Push the manifest that names the new build, as scenario C's pipeline does after `sed`."""
+    path, image, tag = step.params["path"], step.params["image"], step.params["tag"]
+    line = re.compile(re.escape(image) + r":\S+")
+    commit = await step.world.git.push_edit(
+        gitinfo.project_of(step.params["url"]),
+        "main",
+        path,
+        lambda text: line.sub(f"{image}:{tag}", text),
+        # Code and manifests share the branch: without the mark this commit would start the next build.
+        message=f"Run {tag[:8]} in dev [skip ci]\n",
+        username="tekton",
+    )
+    await step.say(f"[main {commit[:7]}] Run {tag[:8]} in dev [skip ci]", "To origin: main -> main")
+    return 0
+
+
 _BEHAVIOURS: dict[tuple[str, str], Behaviour] = {
     ("git-clone", "clone"): git_clone,
     ("kaniko", "build-and-push"): kaniko_build,
     ("kaniko", "write-url"): kaniko_write_url,
     ("argocd-sync", "sync"): argocd_sync,
     ("smoke-test", "smoke"): smoke,
+    ("git-push", "push"): git_push,
 }
 
 
