@@ -146,13 +146,13 @@ async def _merge(stage: Stage, project: Json, mr: Json) -> Json:
 
 
 async def merge_request_merge(stage: Stage) -> Json:
-    """Merge the newest open merge request of the manifest project, as a person."""
-    return await _merge(stage, stage.project(MANIFEST), _required(stage))
+    """Merge the newest open merge request, of the manifest project if it has one, as a person."""
+    return await _merge(stage, *_required(stage))
 
 
 async def merge_request_close(stage: Stage) -> Json:
-    """Close the newest open merge request of the manifest project, as a person."""
-    project, mr = stage.project(MANIFEST), _required(stage)
+    """Close the newest open merge request, of the manifest project if it has one, as a person."""
+    project, mr = _required(stage)
     user = stage.gitlab.state.user_named(MAINTAINER)
     mr["state"], mr["closed_at"] = "closed", stamp(stage.world.now())
     mr["closed_by"] = user_json(stage.gitlab.base_url, user)
@@ -161,11 +161,16 @@ async def merge_request_close(stage: Stage) -> Json:
     return {"project": project["path_with_namespace"], "merge_request": mr["iid"], "by": user["name"]}
 
 
-def _required(stage: Stage) -> Json:
-    mr = _open_one(stage, stage.project(MANIFEST))
-    if mr is None:
-        raise CannotPlay("No merge request is open there.")
-    return mr
+def _required(stage: Stage) -> tuple[Json, Json]:
+    """Return the merge request that is meant, with its project."""
+    everywhere = sorted(
+        stage.gitlab.state.projects.values(), key=lambda row: row["path_with_namespace"] != MANIFEST
+    )
+    asked = [stage.project(MANIFEST)] if stage.given.get("project") else everywhere
+    for project in asked:
+        if (mr := _open_one(stage, project)) is not None:
+            return project, mr
+    raise CannotPlay("No merge request is open there.")
 
 
 async def tag(stage: Stage) -> Json:
@@ -201,22 +206,6 @@ async def stranger_commit(stage: Stage) -> Json:
     branch, path = stage.text("branch", "dev"), str(stage.given.get("path") or "")
     commit = await stage.gitlab.stranger_commit(stage.project(MANIFEST), branch, path)
     return {"commit": commit, "branch": branch, "author": "Tomás Silva"}
-
-
-async def pipeline(stage: Stage) -> Json:
-    """Start a GitLab pipeline on a ref, or move one (`id`) to a status."""
-    project, status = stage.project(SOURCE), stage.text("status", "running")
-    user = stage.gitlab.state.user_named("aiko")
-    rows: list[Json] = project["pipelines"]
-    row = next((item for item in rows if str(item["id"]) == str(stage.given.get("id"))), None)
-    if row is None:
-        stages = ["build", "update_manifest", "open_MR"]
-        try:
-            row = await stage.gitlab.pipelines.create(project, stage.text("ref", "dev"), user, stages=stages)
-        except ApiError as error:
-            raise CannotPlay(f"There is no ref {stage.text('ref', 'dev')}.") from error
-    await stage.gitlab.pipelines.set_status(project, row, status)
-    return {"pipeline": row["id"], "sha": row["sha"], "status": status}
 
 
 async def resend(stage: Stage) -> Json:
