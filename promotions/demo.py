@@ -83,7 +83,9 @@ def render(urls: dict[str, str], base_url: str, scenario: str = "a") -> str:
     sources = {
         f"{name}_source": _invented(f"{name.upper()}_SOURCE") for name in ("gitlab", "harbor", "distribution")
     }
-    return Template(CATALOGUES[scenario].read_text(encoding="utf-8")).substitute(words | sources, slipway=base_url)
+    return Template(CATALOGUES[scenario].read_text(encoding="utf-8")).substitute(
+        words | sources, slipway=base_url
+    )
 
 
 def _person(name: str, first_name: str, role: Role, password: str) -> None:
