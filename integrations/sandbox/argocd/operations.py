@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from integrations.sandbox.argocd.argocd import ArgoCD
 
 Object = dict[str, Any]
+_SYNCS_KEPT = 100
 
 
 class Operations:
@@ -34,10 +35,19 @@ class Operations:
             raise Refused(7, "cannot sync: blocked by sync window")
         spec = item["spec"]
         asked = body.get("revisions") or ([body["revision"]] if body.get("revision") else [])
+        self._note(item, asked, user)
         self._check_revision(spec, asked, dry_run=bool(body.get("dryRun")))
         revisions = [await self._resolve(spec, n, asked) for n in range(len(sources(spec)))]
         self._check_free(item["metadata"]["name"])
         self.controller.operate(item["metadata"]["name"], _operation(spec, body, revisions, user))
+
+    def _note(self, item: Object, asked: list[str], user: str) -> None:
+        """Keep who asked for a sync of what, refused ones too: tests and the page look for those."""
+        kept: list[Object] = self.apps.state.setdefault("syncs", [])
+        automated = (item["spec"].get("syncPolicy") or {}).get("automated") is not None
+        row = {"application": item["metadata"]["name"], "revisions": asked, "automated": automated}
+        kept.append(row | {"by": user})
+        del kept[:-_SYNCS_KEPT]
 
     def _check(self, item: Object, user: str, action: str) -> None:
         if user == "reader":

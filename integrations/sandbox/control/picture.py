@@ -32,6 +32,7 @@ async def picture(world: World, gitlab: GitLab, peers: dict[str, Any]) -> Json:
         "runs": runs,
         "applications": applications,
         "images": images,
+        "syncs": world.store("argocd").get("syncs", []),
         "hooks": _hooks(gitlab),
         "chat": [message for room in world.store("chat").values() for message in room][-SHOWN:],
     }
