@@ -143,8 +143,8 @@ def test_a_second_start_leaves_everything_as_it_is(tmp_path: Path) -> None:
         paths = [row["path_with_namespace"] for row in state.state.projects.values()]
         return [git(box, path, "for-each-ref", "--format=%(refname) %(objectname)") for path in paths]
 
-    with InThread(Options(tmp_path, scenario="b,c,e", speed=50, seed=1)) as first:
+    with InThread(Options(tmp_path, scenario="b,c,d,e", speed=50, seed=1)) as first:
         before, hooks = tips(first), len(list(first.world.store("gitlab")["projects"]))
-    with InThread(Options(tmp_path, scenario="b,c,e", speed=50, seed=1)) as second:
+    with InThread(Options(tmp_path, scenario="b,c,d,e", speed=50, seed=1)) as second:
         assert tips(second) == before
         assert len(list(second.world.store("gitlab")["projects"])) == hooks
