@@ -81,10 +81,12 @@ class Sandbox:
                 self.vendors[name] = getattr(importlib.import_module(module), attribute)(self.world)
         if "control" in self.vendors:
             self.vendors["control"].peers = self.vendors
+        # Before the vendors start: their controllers find everything at rest and move nothing.
         await self._seed()
         for vendor in self.vendors.values():
             await _settle(vendor.start())
         for name, vendor in self.vendors.items():
+            # The control page must answer while every vendor is told to fail.
             app = vendor.app if name == "control" else Faults(vendor.app, self.world, name)
             server = _server(app)
             self._servers.append(server)
@@ -120,6 +122,7 @@ class Sandbox:
 
     async def stop(self) -> None:
         """Stop listening, end open streams, write the state."""
+        # Servers first, so that no request meets a vendor that is closed.
         for server in self._servers:
             server.should_exit = True
         for vendor in self.vendors.values():

@@ -110,6 +110,7 @@ class World:
         while not condition():
             if time.monotonic() >= deadline:
                 return False
+            # Real time: a condition is looked at often enough however fast the world runs.
             await asyncio.sleep(0.02)
         return True
 
@@ -150,6 +151,7 @@ class World:
 
     def touch(self) -> None:
         """Have every store written to disk within a fifth of a second."""
+        # Many changes come together; one write serves them all.
         if self._save_due is None:
             self._save_due = asyncio.get_running_loop().call_later(0.2, self.save)
 
@@ -158,6 +160,7 @@ class World:
         if self._save_due is not None:
             self._save_due.cancel()
             self._save_due = None
+        # All of them: a play may change several vendors, and half of it on disk would be a lie.
         for name, state in self._stores.items():
             draft = self._path(name).with_suffix(".new")
             draft.write_text(json.dumps(state))

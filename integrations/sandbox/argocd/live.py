@@ -78,6 +78,7 @@ class Live:
     def _new_set(self, key: str, manifest: Object) -> None:
         text = json.dumps([_template(manifest), self.world.now().isoformat()]).encode()
         sets = self.sets.setdefault(key, [])
+        # Old pods go one by one as new ones turn ready: both versions are live for a while.
         for older in sets:
             older["wanted"] = 0
         name, kind = manifest["metadata"]["name"], manifest["kind"]
@@ -180,6 +181,7 @@ class Live:
             return None
         if key not in self.resources:
             return {"status": "Missing"}
+        # Services and the like are healthy as soon as they exist.
         if key not in self.sets:
             return {"status": "Healthy"}
         return self._workload_health(key, kind)

@@ -31,6 +31,7 @@ class Operations:
     async def sync(self, item: Object, body: Object, user: str) -> None:
         """Queue a sync; 200 says no more than that."""
         self._check(item, user, "sync")
+        # A window is checked before the revision, so a closed one hides every other mistake.
         if self.blocked():
             raise Refused(7, "cannot sync: blocked by sync window")
         spec = item["spec"]
@@ -50,6 +51,7 @@ class Operations:
         del kept[:-_SYNCS_KEPT]
 
     def _check(self, item: Object, user: str, action: str) -> None:
+        # Argo CD names the token's subject in the refusal: people find the role by it.
         if user == "reader":
             what = f"applications, {action}, {item['spec'].get('project')}/{item['metadata']['name']}"
             raise Refused(
@@ -84,6 +86,7 @@ class Operations:
         """Queue a sync of an older history entry."""
         self._check(item, user, "sync")
         name, spec = item["metadata"]["name"], item["spec"]
+        # Auto-sync would undo the roll-back at the next comparison.
         if (spec.get("syncPolicy") or {}).get("automated") is not None:
             raise Refused(9, "rollback cannot be initiated when auto-sync is enabled")
         number = body.get("id", 0)
@@ -95,6 +98,7 @@ class Operations:
             key: entry[key] for key in ("revision", "revisions", "source", "sources") if key in entry
         }
         sync |= {key: True for key in ("prune", "dryRun") if body.get(key)}
+        # A roll-back runs no hooks; a sync does.
         sync["syncStrategy"] = {"apply": {}}
         self.controller.operate(name, {"sync": sync, "initiatedBy": {"username": user}})
 

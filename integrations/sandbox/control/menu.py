@@ -261,6 +261,7 @@ PLAYS = {play.name: play for _, _, group in GROUPS for play in group} | {play.na
 
 def offered(scenarios: tuple[str, ...]) -> list[tuple[str, str, tuple[Play, ...]]]:
     """Return the groups with the plays of the loaded scenarios; a group without any is left out."""
+    # Other scenarios' buttons would only answer that there is no such project.
     groups = []
     for title, about, group in GROUPS:
         shown = tuple(play for play in group if not play.scenario or play.scenario in scenarios)

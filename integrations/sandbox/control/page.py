@@ -28,6 +28,7 @@ def index(state_now: Json, version: str, notes: dict[str, str]) -> str:
     scenarios = tuple(state_now["scenarios"])
     groups = "".join(_group(title, about, plays, version) for title, about, plays in offered(scenarios))
     slipway = state_now["hook_base"]
+    # The note comes from the URL: everything in it is escaped below.
     kind = "refused" if notes["refused"] else "done"
     link = (
         f'<a href="{text(slipway)}">Open Slipway</a>' if slipway else "<span>Slipway is not connected</span>"
@@ -163,6 +164,7 @@ def _project(project: Json) -> str:
         )
         for row in project["branches"]
     ]
+    # Merge requests share the table of branches: together they are what happens to the project.
     rows += [
         _row(
             f"!{row['iid']}",

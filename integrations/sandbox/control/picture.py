@@ -66,6 +66,7 @@ def _hooks(gitlab: GitLab) -> list[Json]:
     kept = ("id", "trigger", "created_at", "response_status", "attempts", "idempotency_key")
     for project in gitlab.state.projects.values():
         for row in project["deliveries"][-SHOWN:]:
+            # The placeholder tells whose hook it is, whatever port Slipway has today.
             to = "Slipway" if "{hook_base}" in row["url"] else row["url"].rsplit("/", 1)[-1]
             rows.append(
                 {name: row[name] for name in kept} | {"project": project["path_with_namespace"], "to": to}

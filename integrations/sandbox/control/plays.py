@@ -62,6 +62,7 @@ class Stage:
 async def push_dev(stage: Stage) -> Json:
     """Commit the next piece of work to dev of the source project."""
     project, memory = stage.project(SOURCE), stage.world.store("control")
+    # Kept on disk: a restarted demo goes on with the next piece of work.
     number = int(memory.get("pushes", 0))
     memory["pushes"] = number + 1
     note = {"CHANGES.md": f"Change number {number + 1}\n"}
@@ -105,6 +106,7 @@ async def merge_dev(stage: Stage) -> Json:
     if not dev or not main or await blocking(repository.is_ancestor, dev, main):
         raise CannotPlay("main already holds everything that is in dev: push something to dev first.")
     mr = _open_one(stage, project)
+    # One that is open already is merged instead: GitLab allows one for a pair of branches.
     if mr is None:
         commit = await blocking(repository.commit, dev)
         fields = {
@@ -156,6 +158,7 @@ async def merge_request_close(stage: Stage) -> Json:
     user = stage.gitlab.state.user_named(MAINTAINER)
     mr["state"], mr["closed_at"] = "closed", stamp(stage.world.now())
     mr["closed_by"] = user_json(stage.gitlab.base_url, user)
+    # Closing disarms auto-merge.
     mr["merge_when_pipeline_succeeds"] = False
     stage.gitlab.merging.announce(project, mr, user, "close")
     return {"project": project["path_with_namespace"], "merge_request": mr["iid"], "by": user["name"]}
@@ -185,6 +188,7 @@ async def tag(stage: Stage) -> Json:
     commit = await blocking(repository.tip, stage.text("branch", "main"))
     tagger: Person = person(user)
     target = await blocking(annotated_tag, repository, name, str(commit), f"Release {name[1:]}", tagger)
+    # GitLab refuses to move a tag; only delete and create does.
     if not await blocking(move_ref, repository, f"refs/tags/{name}", target, None):
         raise CannotPlay(f"The tag {name} exists already.")
     stage.gitlab.pushed(project, {f"refs/tags/{name}": (None, target)}, user)
@@ -213,6 +217,7 @@ async def resend(stage: Stage) -> Json:
     for project in stage.gitlab.state.projects.values():
         for row in reversed(project["deliveries"]):
             wanted = str(stage.given.get("id") or "")
+            # A hook may have been deleted since: its deliveries stay in the log.
             hook = next((hook for hook in project["hooks"] if hook["id"] == row["hook_id"]), None)
             if hook and (wanted == str(row["id"]) or (not wanted and "{hook_base}" in hook["url"])):
                 stage.gitlab.webhooks.resend(project, hook, row)

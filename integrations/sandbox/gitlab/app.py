@@ -125,7 +125,9 @@ class GitLab:
         self.world.touch()
         for ref, (old, new) in changes.items():
             before, after = old or ZEROS, new or ZEROS
+            # Before the hooks: whoever reacts to one must find merge requests unchecked.
             self.merging.recheck(project, ref)
+            # Beyond the limit GitLab tells nobody: only a poll finds such a push.
             if len(changes) <= PUSH_HOOK_LIMIT:
                 self.world.spawn(
                     self._push_hook(project, ref, (before, after), user), name=f"push hook {ref}"
@@ -150,6 +152,7 @@ class GitLab:
         row: Json = fault if isinstance(fault, dict) else {"count": int(fault or 0)}
         if int(row.get("count") or 0) <= 0 or row.get("mode", "slip") != mode:
             return
+        # Counted down before the commit: a slow one must not be raced twice.
         row["count"] -= 1
         self.world.faults["commit_race"] = row if isinstance(fault, dict) else row["count"]
         await self.stranger_commit(project, draft.branch, str(row.get("path") or ""))

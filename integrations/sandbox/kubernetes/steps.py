@@ -45,6 +45,7 @@ def behaviour(task: str, step: str) -> Behaviour:
 
 async def script(step: Step) -> int:
     """Interpret the script's `echo`, `sleep`, `exit` and `echo ... > result` lines; ignore the rest."""
+    # Without `set -e` a shell goes on after a failed line; `exit` alone ends it.
     code = 0
     for line in step.spec.get("script", "").splitlines():
         words = shlex.split(line, comments=True)
@@ -76,6 +77,7 @@ async def git_clone(step: Step) -> int:
     if found is None:
         await step.say(f"fatal: couldn't find remote ref {revision}", "Error fetching source")
         return 1
+    # git-clone prints the short name whichever form it was given.
     for prefix in ("refs/heads/", "refs/tags/"):
         revision = revision.removeprefix(prefix)
     await step.say(
@@ -130,6 +132,7 @@ async def argocd_sync(step: Step) -> int:
     name = step.params["application-name"]
     await step.say(f"+ argocd app sync {name} && argocd app wait {name} --health", seconds=0.4)
     step.world.argocd.request_sync(name)
+    # The task's own patience, as `argocd app wait --timeout 300`.
     arrived = await step.world.wait_until(
         lambda: step.world.argocd.verdict(name) == ("Synced", "Healthy"), seconds=300
     )

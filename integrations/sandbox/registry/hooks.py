@@ -29,6 +29,7 @@ class Hooks:
         self.storage = storage
         self.host = host
         self.world = storage.world
+        # distribution sends in order and blocks on a refused one; Harbor sends each by itself.
         self.queue: asyncio.Queue[Object] = asyncio.Queue()
         # Loopback alone: a proxy from the environment must not see it.
         self.client = httpx.AsyncClient(trust_env=False, follow_redirects=False)

@@ -47,6 +47,7 @@ def source_history(people: dict[str, Person]) -> History:
         "Answer / with a greeting\n",
         {"app.py": text.APP_FIRST, "requirements.txt": "flask==3.1.0\n"},
     )
+    # dev begins at the first code, so that the merge below has two real sides.
     past.branch("dev", first)
     past.commit(
         "dev", 55, daniel, "Build an image\n", {"Dockerfile": text.DOCKERFILE, ".dockerignore": ".git\n"}
@@ -99,6 +100,7 @@ def manifest_history(people: dict[str, Person]) -> History:
         "overlays/dev/deployment.yml": text.DEV_DEPLOYMENT,
         "overlays/dev/kustomization.yml": text.OVERLAY_KUSTOMIZATION,
     }
+    # An older version in the past gives the history something to show.
     older = text.PROD_DEPLOYMENT.replace(":1.0.0", ":0.9.0")
     prod = {
         "overlays/prod/deployment.yml": older,

@@ -39,6 +39,7 @@ async def seed(world: World) -> None:
     first = (await commit_of(world, SOURCE, "refs/tags/started")).commit
     past = chart_history(everybody, tag_of(first))
     add_project(world, CHART, past, about="Scenario B: the chart", branch=BRANCH)
+    # Harbor's hooks must not speak of Docker Hub's images, though one storage holds both.
     _, registry, _ = cluster_side(world)
     elsewhere: list[str] = registry.storage.state.setdefault("elsewhere", [])
     if IMAGE not in elsewhere:

@@ -35,6 +35,7 @@ async def seed(world: World) -> None:
     built = (await commit_of(world, PROJECT, "refs/tags/started")).commit
     await _name_the_first_build(world, everybody["priya"], built)
     cluster, _, _ = cluster_side(world)
+    # Applied at every start: a newer sandbox brings its own pipelines along.
     for manifest in yaml.safe_load_all(text.TEKTON):
         cluster.apply(manifest)
     await stored_image(world, IMAGE, built, project=PROJECT, revision=built)
@@ -63,5 +64,6 @@ def history(everybody: dict[str, Person]) -> History:
     past.commit("main", 26, everybody["tomas"], "Start the service\n", {"go.mod": text.MOD})
     files = {"main.go": text.MAIN, "main_test.go": text.TEST, "Dockerfile": text.DOCKERFILE}
     last = past.commit("main", 25, everybody["tomas"], "Answer with a greeting\n", files)
+    # A tag, not the tip: pushes move main, and a second start must find the same build.
     past.tag("started", last, 25, everybody["tomas"], "The first build\n")
     return past

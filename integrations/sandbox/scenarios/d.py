@@ -21,6 +21,7 @@ async def seed(world: World) -> None:
     for version in ("1.4.0", "1.5.0"):
         for image in IMAGES:
             await stored_image(world, image, version, project=SOURCE, revision=f"v{version}")
+    # The values pin a digest, which is known only when the image is stored.
     worker = world.images.digest("shop/worker", "1.4.0") or ""
     add_project(world, CHARTS, charts_history(everybody, worker), about="Scenario D: the chart")
     for name in ("dev", "prod"):

@@ -42,6 +42,7 @@ jobs:
     retries: 3
 """
 
+# Three workloads of one shape: only the line that names the image matters here.
 _WORKLOAD = """apiVersion: apps/v1
 kind: Deployment
 metadata:

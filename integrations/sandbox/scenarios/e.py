@@ -51,5 +51,6 @@ def manifest_history(everybody: dict[str, Person]) -> History:
         "overlays/prod/kustomization.yaml": text.PROD,
         "overlays/prod/replicas.yaml": text.REPLICAS,
     }
+    # Both environments and the override file in one commit, as a team starts.
     past.commit("main", 18.8, everybody["priya"], "Run 2.0.0\n", overlays)
     return past

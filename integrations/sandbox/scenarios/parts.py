@@ -68,6 +68,7 @@ def add_project(
     if gitlab.state.project(path) is not None:
         return
     project = gitlab.create_project(path, description=about, default_branch=branch, **options)
+    # The past is written without hooks: nobody reacts to what happened long ago.
     past.write(gitlab.open(project))
     project["hooks"] = _hooks(world, gitlab, listeners)
     project["protected_branches"] = {branch: {"push": MAINTAINER, "merge": MAINTAINER}}
@@ -81,6 +82,7 @@ def _hooks(world: World, gitlab: GitLab, listeners: tuple[str, ...]) -> list[Jso
     """
     created = stamp(world.now())
     every = {"tag_push_events": True, "merge_requests_events": True, "token": invented.GITLAB_HOOK_TOKEN}
+    # GitLab sends push events unless told otherwise; all others must be asked for.
     more = {"pipeline_events": True, "deployment_events": True, "releases_events": True}
     slipway = every | more | {"signing_token": invented.GITLAB_SIGNING_TOKEN, "name": "Slipway"}
     slipway["url"] = f"{{hook_base}}/webhooks/gitlab/{invented.GITLAB_SOURCE}"
@@ -112,6 +114,7 @@ async def stored_image(
     if known is not None:
         return known
     commit = await commit_of(world, project, revision)
+    # In the past, so that the newest build is the one that somebody plays.
     built = datetime.fromtimestamp(int(commit.committed), UTC) + timedelta(minutes=4)
     labels = (commit.commit, url_of(world, project)) if labelled else ("", "")
     return registry.store(repository, tag, revision=labels[0], source=labels[1], created=built)
@@ -127,6 +130,7 @@ async def add_application(
 ) -> None:
     """Create an Application that is synced and healthy since its last commit."""
     _, _, argocd = cluster_side(world)
+    # A second start must not undo what happened to it since.
     is_new = name not in argocd.apps.items
     argocd.apply(
         {
