@@ -23,4 +23,9 @@ class Migration(migrations.Migration):
                 'verbose_name_plural': 'manifest histories',
             },
         ),
+        migrations.AddField(
+            model_name='pipelinerun',
+            name='web_url',
+            field=models.URLField(blank=True, help_text='Where a GitLab pipeline shows its jobs', max_length=1000),
+        ),
     ]

@@ -13,6 +13,7 @@ from integrations.images import parse_image
 from promotions import vendors
 from promotions.models import Connection, Image, ImageVersion, Stage, StageState
 from promotions.observers.freshness import Freshness, database_work
+from promotions.observers.pipelines import name_builds
 from promotions.versions import find_version, mark_missing, record_version, shas_in
 from promotions.workflow import announce_stage
 
@@ -72,6 +73,7 @@ def look_at_image(image: Image) -> None:
         if not client.exists(repository, version.digest):
             mark_missing(version)
     learn_commits(nameless)
+    name_builds(image.application)
     name_stages(image)
 
 

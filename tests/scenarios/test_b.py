@@ -25,6 +25,15 @@ def test_a_build_of_gitlab_ci_arrives_when_a_person_has_merged_it(system: System
     # Neither a label nor a webhook of the registry names the commit: the tag does, and GitLab knows it.
     assert webapp.version(built["tag"])["commit"] == built["commit"]
 
+    run = wait_for(
+        lambda: [run for run in system.get("runs/")["results"] if run["commit"] == built["commit"]],
+        lambda runs: bool(runs) and runs[0]["status"] == "succeeded",
+        seconds=60,
+        what="the green pipeline",
+    )[0]
+    assert run["web_url"].endswith(f"/gitlab/gitops-demo-app/-/pipelines/{built['pipeline']}")
+    assert webapp.version(built["tag"])["built_by"] == run["id"]
+
     asked = webapp.request(built["tag"])
     drive.approve(system, asked)
     waiting = waiting_for_a_person(system, asked["id"])

@@ -128,9 +128,14 @@ def test_a_gitlab_pipeline_of_a_source_project_leads_to_a_look_at_its_images(
     event = gitlab_event("webhook-pipeline-success.json", cast.SOURCE_PROJECT.upper())
     assert processed(deliver(catalogue, event)).outcome == DeliveryOutcome.PROCESSED
     images = {catalogue.production.image_id, catalogue.dev.image_id}
-    assert sorted(queued(), key=str) == sorted(
-        [("look_at_image", {"image_id": image}) for image in images], key=str
-    )
+    pipeline = {
+        "connection_id": catalogue.gitlab.pk,
+        "project": cast.SOURCE_PROJECT.upper(),
+        "number": event["object_attributes"]["id"],  # type: ignore[index]
+    }
+    looks: list[tuple[str, dict[str, object]]] = [("look_at_pipeline", pipeline)]
+    looks += [("look_at_image", {"image_id": image}) for image in images]
+    assert sorted(queued(), key=str) == sorted(looks, key=str)
 
 
 def harbor_event(repository: str = "k8s/flask-k8s-example", tag: str | None = None) -> dict[str, object]:
