@@ -9,6 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
+from integrations.sandbox.scenarios import chosen
 from integrations.sandbox.server import Options, Sandbox
 
 
@@ -24,7 +25,13 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--ready-file", type=Path, help="gets one JSON line of addresses when all listen")
     parser.add_argument("--ports-file", type=Path, help="remembers the ports for the next start")
     parser.add_argument("--seed", type=int, help="makes the simulated accidents repeatable")
-    return parser.parse_args(arguments)
+    given = parser.parse_args(arguments)
+    try:
+        chosen(given.scenario)
+    except ValueError as error:
+        # Said before anything listens: a traceback helps nobody who mistyped a letter.
+        parser.error(str(error))
+    return given
 
 
 async def run(arguments: argparse.Namespace) -> None:
