@@ -1,4 +1,4 @@
-"""The demo's data and people: scenario A of the reference, against the simulated vendors."""
+"""The demo's data and people: scenario A of the reference or others, against the simulated vendors."""
 
 from __future__ import annotations
 
@@ -14,6 +14,11 @@ from promotions.choices import Role
 from promotions.models import RoleGrant
 
 CATALOGUE = settings.ROOT / "deploy" / "demo" / "catalogue.yaml"
+# Each is complete by itself; applied one after the other they share connections and environments.
+CATALOGUES = {
+    "a": CATALOGUE,
+    **{name: CATALOGUE.parent / "scenarios" / f"{name}.yaml" for name in ("b", "c", "d", "e")},
+}
 _SECRETS = (
     "GITLAB_TOKEN",
     "GITLAB_HOOK_TOKEN",
@@ -47,27 +52,40 @@ def chat_address(urls: dict[str, str]) -> str:
     return urls["control"].replace("http://", "json://") + "/chat/releases"
 
 
-def prepare(urls: dict[str, str], base_url: str) -> list[tuple[str, str, str]]:
-    """Declare scenario A and make its people; return (name, role in words, password) of each.
+def chosen(text: str) -> tuple[str, ...]:
+    """Return the scenarios that "b", "a,c" or "all" names, in their order; ValueError for others."""
+    names = {name.strip() for name in text.lower().split(",") if name.strip()}
+    wanted = set(CATALOGUES) if names == {"all"} else names
+    if not wanted or wanted - set(CATALOGUES):
+        raise ValueError(f"Choose scenarios from {', '.join(CATALOGUES)}, or all; not {text!r}.")
+    return tuple(name for name in CATALOGUES if name in wanted)
+
+
+def prepare(urls: dict[str, str], base_url: str, scenario: str = "a") -> list[tuple[str, str, str]]:
+    """Declare the scenarios and make their people; return (name, role in words, password) of each.
 
     `urls` are the simulated vendors' base addresses by vendor, `base_url` is where Slipway answers. May
-    be repeated: nothing is removed, and a person who exists is left as they are.
+    be repeated: nothing is removed, and a person who exists is left as they are. ValueError for a
+    scenario that does not exist.
     """
     with transaction.atomic():
-        text = render(urls, base_url)
-        apply(read_catalogue(text, file=CATALOGUE.name), remove=False)
+        for name in chosen(scenario):
+            text = render(urls, base_url, name)
+            apply(read_catalogue(text, file=CATALOGUES[name].name), remove=False)
         for name, first_name, role, _called, password in _CAST:
             _person(name, first_name, role, password)
     return [(name, called, password) for name, _, _, called, password in _CAST]
 
 
-def render(urls: dict[str, str], base_url: str) -> str:
-    """Return the demo's catalogue file with the addresses of this run."""
+def render(urls: dict[str, str], base_url: str, scenario: str = "a") -> str:
+    """Return a scenario's catalogue file with the addresses of this run."""
     words = {name: urls[name] for name in ("gitlab", "kubernetes", "argocd", "registry")}
     sources = {
         f"{name}_source": _invented(f"{name.upper()}_SOURCE") for name in ("gitlab", "harbor", "distribution")
     }
-    return Template(CATALOGUE.read_text(encoding="utf-8")).substitute(words | sources, slipway=base_url)
+    return Template(CATALOGUES[scenario].read_text(encoding="utf-8")).substitute(
+        words | sources, slipway=base_url
+    )
 
 
 def _person(name: str, first_name: str, role: Role, password: str) -> None:

@@ -11,7 +11,7 @@ from procrastinate.jobs import Status
 from integrations.errors import Unavailable
 from promotions import comparisons, engine, live, notifications
 from promotions.models import Application, Image
-from promotions.observers import branches, images
+from promotions.observers import branches, history, images, pipelines
 from promotions.webhooks import processing
 
 log = structlog.get_logger(__name__)
@@ -60,6 +60,18 @@ def compare(application_id: int, base: str, head: str) -> None:
     """Read what lies between two source commits."""
     application = Application.objects.select_related("source_connection").get(pk=application_id)
     comparisons.read(application, base, head)
+
+
+@app.task(name="promotions.look_at_pipeline", retry=_PATIENT)
+def look_at_pipeline(connection_id: int, project: str, number: int) -> None:
+    """Read how a GitLab pipeline of a source project stands."""
+    pipelines.look_at_pipeline(connection_id, project, number)
+
+
+@app.task(name="promotions.read_history", retry=_PATIENT)
+def read_history(stage_id: int) -> None:
+    """Read who changed a Stage's manifests last."""
+    history.read(stage_id)
 
 
 @app.periodic(cron="* * * * * */5")

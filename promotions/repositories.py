@@ -34,6 +34,7 @@ class Commit:
     author_name: str
     committed_at: datetime | None
     url: str
+    trailers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,10 @@ class Repository(Protocol):
 
     def since(self, base: str, head: str) -> list[Commit]:
         """Return what `head` holds beyond `base`."""
+        ...
+
+    def touching(self, commit: str, path: str, *, limit: int) -> list[Commit]:
+        """Return the newest commits up to `commit` that changed a file, newest first."""
         ...
 
     def find_written(self, branch: str, *, base: str, key: str, value: str) -> Commit | None:
@@ -118,6 +123,11 @@ class GitLabRepository:
     def since(self, base: str, head: str) -> list[Commit]:
         return [_commit(found) for found in self.client.compare(self.project, base, head).commits]
 
+    def touching(self, commit: str, path: str, *, limit: int) -> list[Commit]:
+        # GitLab leaves out merges that only join what was committed before: these are the real authors.
+        found = self.client.commits(self.project, ref=commit, path=path, limit=limit)
+        return [_commit(each) for each in found]
+
     def find_written(self, branch: str, *, base: str, key: str, value: str) -> Commit | None:
         found = self.client.find_commit_by_trailer(self.project, ref=branch, base=base, key=key, value=value)
         return _commit(found) if found is not None else None
@@ -139,7 +149,13 @@ class GitLabRepository:
 
 def _commit(found: gitlab.Commit) -> Commit:
     return Commit(
-        found.id, found.parent_ids, found.title, found.author_name, found.committed_at, found.web_url
+        found.id,
+        found.parent_ids,
+        found.title,
+        found.author_name,
+        found.committed_at,
+        found.web_url,
+        found.trailers,
     )
 
 
@@ -218,6 +234,9 @@ class GitRepository:
     def since(self, base: str, head: str) -> list[Commit]:
         return [_plain_commit(found) for found in self.mirror.commits(base, head)]
 
+    def touching(self, commit: str, path: str, *, limit: int) -> list[Commit]:
+        return [_plain_commit(found) for found in self.mirror.touching(commit, path, limit=limit)]
+
     def find_written(self, branch: str, *, base: str, key: str, value: str) -> Commit | None:
         found = self.mirror.find_commit_by_trailer(branch, base, key, value)
         return _plain_commit(found) if found is not None else None
@@ -238,7 +257,10 @@ class GitRepository:
 
 
 def _plain_commit(found: git.Commit) -> Commit:
-    return Commit(found.id, found.parent_ids, found.title, found.author_name, found.committed_at, "")
+    trailers = dict(found.trailers)
+    return Commit(
+        found.id, found.parent_ids, found.title, found.author_name, found.committed_at, "", trailers
+    )
 
 
 @dataclass

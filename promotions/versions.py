@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -10,6 +11,9 @@ from django.utils import timezone
 
 from promotions.live import announce
 from promotions.models import Image, ImageVersion, PipelineRun
+
+# Shorter ones than Git's own seven digits are numbers of builds, dates or words such as "cafe".
+_HASH_AT_END = re.compile(r"(?:^|[-_.])([0-9a-f]{7,64})$")
 
 
 def record_version(
@@ -71,6 +75,16 @@ def _take_tags_off_others(version: ImageVersion, tags: list[str]) -> bool:
 def most_specific(tags: Iterable[str]) -> str:
     """Return the tag people call a build by: 1.2.3 before 1.2 before latest (tag-ordering.md rule 11)."""
     return max(tags, key=lambda tag: (tag != "latest", tag.count("."), len(tag)), default="")
+
+
+def shas_in(tags: Iterable[str]) -> list[str]:
+    """Return what may be commit hashes in tags: `<branch>-<short sha>`, `sha-<...>`, or the hash itself.
+
+    >>> shas_in(["master-1a2b3c4d", "1.0.0"])
+    ['1a2b3c4d']
+    """
+    found = (_HASH_AT_END.search(tag) for tag in tags)
+    return [match[1] for match in found if match]
 
 
 def mark_missing(version: ImageVersion) -> None:

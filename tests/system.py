@@ -34,7 +34,7 @@ from promotions import demo
 from promotions.models import ApiToken
 # Quick to make; a sign-in makes it a slow one again.
 PBKDF2PasswordHasher.iterations = 1
-people = demo.prepare(json.loads(sys.argv[1]), sys.argv[2])
+people = demo.prepare(json.loads(sys.argv[1]), sys.argv[2], sys.argv[3])
 for name, _role, _password in people:
     user = User.objects.get(username=name)
     ApiToken.objects.create(user=user, name="tests", digest=ApiToken.digest_of("token-of-" + name))
@@ -42,10 +42,19 @@ print(json.dumps({name: password for name, _role, password in people}))
 """
 
 
-# Sets how prod's changes are written: the catalogue's business, done here as its keeper would.
+# Sets how scenario A's prod's changes are written: the catalogue's business, done here as its keeper would.
 SET_MODE = """
 UPDATE promotions_stage SET write_mode = %s, team_branch = %s WHERE environment_id =
     (SELECT id FROM promotions_environment WHERE slug = 'prod')
+    AND application_id = (SELECT id FROM promotions_application WHERE slug = 'flask-k8s-example')
+"""
+
+
+# Sets which connection an application's manifests are written through.
+SET_WRITER = """
+UPDATE promotions_stage SET manifest_connection_id =
+    (SELECT id FROM promotions_connection WHERE slug = %s)
+    WHERE application_id = (SELECT id FROM promotions_application WHERE slug = %s)
 """
 
 
@@ -130,11 +139,12 @@ def chat_address(urls: dict[str, str]) -> str:
 class System:
     """The running processes, and what a test says to them. Made by `running_system`."""
 
-    def __init__(self, folder: Path, database_url: str, *, speed: float) -> None:
+    def __init__(self, folder: Path, database_url: str, *, speed: float, scenario: str) -> None:
         self.folder = folder
         self.port = free_port()
         self.base = f"http://127.0.0.1:{self.port}"
         self.speed = speed
+        self.scenario = scenario
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.urls: dict[str, str] = {}
         self.passwords: dict[str, str] = {}
@@ -155,7 +165,7 @@ class System:
         ready = self.folder / "ready.json"
         self.run(
             "sandbox",
-            *("-m", "integrations.sandbox", "--scenario", "a", "--speed", str(self.speed)),
+            *("-m", "integrations.sandbox", "--scenario", self.scenario, "--speed", str(self.speed)),
             *("--data-dir", str(self.folder / "sandbox"), "--ready-file", str(ready)),
             *("--hook-base", self.base),
         )
@@ -168,7 +178,7 @@ class System:
 
     def prepare(self) -> None:
         self.environ["SLIPWAY_DEMO_CHAT_URL"] = chat_address(self.urls)
-        command = [sys.executable, "-c", PREPARE, json.dumps(self.urls), self.base]
+        command = [sys.executable, "-c", PREPARE, json.dumps(self.urls), self.base, self.scenario]
         done = subprocess.run(command, cwd=ROOT, env=self.environ, check=True, stdout=subprocess.PIPE)
         self.passwords = json.loads(done.stdout.splitlines()[-1])
 
@@ -242,6 +252,19 @@ class System:
     def faults(self, **faults: Any) -> None:
         self.control.put("/api/faults", json=faults).raise_for_status()
 
+    def syncs(self) -> list[dict[str, Any]]:
+        """Return what Argo CD was asked to sync, refused requests too, oldest first."""
+        return list(self.control.get("/api/state").json()["syncs"])
+
+    def page(self, path: str, person: str = "dana") -> str:
+        """Sign in as a person and return a page's HTML."""
+        with httpx.Client(base_url=self.base, timeout=20, trust_env=False, follow_redirects=True) as browser:
+            browser.get("/sign-in/")
+            form = {"username": person, "password": self.passwords[person]}
+            token = {"csrfmiddlewaretoken": browser.cookies["csrftoken"]}
+            browser.post("/sign-in/", data=form | token, headers={"Referer": self.base}).raise_for_status()
+            return browser.get(path).raise_for_status().text
+
     def chat(self) -> list[dict[str, str]]:
         """Return what was said in the chat room, oldest first."""
         return list(self.control.get("/chat/releases").json())
@@ -249,6 +272,11 @@ class System:
     def set_write_mode(self, mode: str, team_branch: str = "") -> None:
         with psycopg.connect(self.environ["DATABASE_URL"]) as connection:
             connection.execute(SET_MODE, [mode, team_branch])
+
+    def write_through(self, connection: str, application: str) -> None:
+        """Have an application's manifests read and written through another connection of the catalogue."""
+        with psycopg.connect(self.environ["DATABASE_URL"]) as database:
+            database.execute(SET_WRITER, [connection, application])
 
     def calm(self) -> None:
         """Take every fault away and leave nothing open, so that the next test finds an ordinary day."""
@@ -279,10 +307,10 @@ class System:
 
 
 @contextmanager
-def running_system(folder: Path, *, speed: float = SPEED) -> Iterator[System]:
-    """Run a whole Slipway with scenario A; everything it starts is stopped at the end."""
+def running_system(folder: Path, *, speed: float = SPEED, scenario: str = "a") -> Iterator[System]:
+    """Run a whole Slipway with scenario A or others; everything it starts is stopped at the end."""
     name = f"slipway_{os.getpid()}_{time.monotonic_ns()}"
-    system = System(folder, make_database(name), speed=speed)
+    system = System(folder, make_database(name), speed=speed, scenario=scenario)
     try:
         system.start()
         yield system

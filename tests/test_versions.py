@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from promotions.models import Announcement, Image, ImageVersion
-from promotions.versions import find_version, mark_missing, most_specific, record_version
+from promotions.versions import find_version, mark_missing, most_specific, record_version, shas_in
 from tests import cast
 from tests.workflow.conftest import at_once
 
@@ -124,3 +124,21 @@ def test_builds_that_take_tags_off_each_other_wait_for_each_other_and_not_for_ev
 def test_people_call_a_build_by_its_most_specific_tag(tags: list[str], expected: str) -> None:
     """Reference tag-ordering.md, rule 11."""
     assert most_specific(tags) == expected
+
+
+@pytest.mark.parametrize(
+    ("tag", "sha"),
+    [
+        ("master-1a2b3c4d", "1a2b3c4d"),
+        ("feature-x-0123456", "0123456"),
+        ("sha-0123456789abcdef0123456789abcdef01234567", "0123456789abcdef0123456789abcdef01234567"),
+        ("0123456789abcdef0123456789abcdef01234567", "0123456789abcdef0123456789abcdef01234567"),
+        ("1.2.0", ""),
+        ("latest", ""),
+        ("master-cafe", ""),
+        ("build1a2b3c4d", ""),
+    ],
+)
+def test_a_commit_s_hash_is_found_at_the_end_of_a_tag(tag: str, sha: str) -> None:
+    """Reference scenarios README, B (`<branch>-<short sha>`) and C (the whole hash)."""
+    assert shas_in([tag]) == ([sha] if sha else [])

@@ -14,9 +14,12 @@ _FIELDS = ("%H", "%P", "%an", "%ae", "%aI", "%cn", "%ce", "%cI", "%(trailers:onl
 _FORMAT = "%x00".join(_FIELDS)
 
 
-def log(repository: Repository, *selection: str, paths: bool = False) -> list[Commit]:
-    """The commits `git log` selects, in its order. With `paths`, what each changed: merges too, and
-    without looking for renames, which would need the contents of files."""
+def log(
+    repository: Repository, *selection: str, paths: bool = False, touching: Sequence[str] = ()
+) -> list[Commit]:
+    """The commits `git log` selects, in its order; with `touching` those that changed these files. With
+    `paths`, what each changed: merges too, and without looking for renames, which would need the contents
+    of files."""
     options = ["--raw", "--diff-merges=first-parent", "--no-renames", "--root"] if paths else []
     out = repository.local(
         "log",
@@ -26,6 +29,7 @@ def log(repository: Repository, *selection: str, paths: bool = False) -> list[Co
         "--encoding=UTF-8",
         *selection,
         "--",
+        *touching,
         config=[("log.showRoot", "true")],
     )
     return list(_commits(out))

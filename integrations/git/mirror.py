@@ -70,6 +70,11 @@ class Mirror:
         selection = (f"--max-count={limit}", _checked_commit(tip), f"^{_checked_commit(base)}")
         return self._log(tip, *selection, paths=True, also=base)
 
+    def touching(self, tip: str, path: str, *, limit: int) -> list[Commit]:
+        """The newest commits up to `tip` that changed a file, newest first."""
+        selection = (f"--max-count={limit}", _checked_commit(tip))
+        return self._log(tip, *selection, touching=[path])
+
     def is_ancestor(self, ancestor: str, descendant: str) -> bool:
         """Whether `descendant` holds `ancestor` (or is it)."""
         pair = _checked_commit(ancestor), _checked_commit(descendant)
@@ -164,10 +169,17 @@ class Mirror:
                 self._store.discard(generation)
         raise AssertionError("not reached")
 
-    def _log(self, tip: str, *selection: str, paths: bool = False, also: str | None = None) -> list[Commit]:
+    def _log(
+        self,
+        tip: str,
+        *selection: str,
+        paths: bool = False,
+        also: str | None = None,
+        touching: Sequence[str] = (),
+    ) -> list[Commit]:
         def ask(copy: Repository) -> list[Commit]:
             reading.need(copy, self.remote, tip, *([also] if also else []))
-            return history.log(copy, *selection, paths=paths)
+            return history.log(copy, *selection, paths=paths, touching=touching)
 
         return self._work(ask)
 

@@ -203,6 +203,10 @@ class GitLabClient:
         found = self._api.entries(f"{_project(project)}/pipelines", {"sha": sha}, limit=100)
         return [reading.pipeline(entry) for entry in found]
 
+    def pipeline(self, project: str, number: int) -> Pipeline:
+        """One pipeline of GitLab CI by its id."""
+        return reading.pipeline(self._api.get(f"{_project(project)}/pipelines/{number}"))
+
     def commit_merge_requests(self, project: str, sha: str) -> list[MergeRequest]:
         """The merge requests that brought a commit."""
         found = self._api.entries(f"{_repository(project)}/commits/{EncodedId(sha)}/merge_requests")

@@ -9,6 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
+from integrations.sandbox.scenarios import chosen
 from integrations.sandbox.server import Options, Sandbox
 
 
@@ -16,13 +17,21 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m integrations.sandbox", description=__doc__)
     parser.add_argument("--data-dir", type=Path, required=True, help="where repositories and state are kept")
-    parser.add_argument("--scenario", default="a", help="what to start with (default: a)")
+    parser.add_argument(
+        "--scenario", default="a", help="what to start with: a, b, c, d, e, several with commas, or all"
+    )
     parser.add_argument("--speed", type=float, default=1.0, help="how much faster than a demonstration")
     parser.add_argument("--hook-base", default="", help="where Slipway listens for webhooks")
     parser.add_argument("--ready-file", type=Path, help="gets one JSON line of addresses when all listen")
     parser.add_argument("--ports-file", type=Path, help="remembers the ports for the next start")
     parser.add_argument("--seed", type=int, help="makes the simulated accidents repeatable")
-    return parser.parse_args(arguments)
+    given = parser.parse_args(arguments)
+    try:
+        chosen(given.scenario)
+    except ValueError as error:
+        # Said before anything listens: a traceback helps nobody who mistyped a letter.
+        parser.error(str(error))
+    return given
 
 
 async def run(arguments: argparse.Namespace) -> None:

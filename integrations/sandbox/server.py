@@ -21,6 +21,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from integrations.sandbox.faults import Faults
+from integrations.sandbox.scenarios import chosen
 from integrations.sandbox.world import World
 
 log = structlog.get_logger(__name__)
@@ -47,7 +48,10 @@ class _Server(uvicorn.Server):
 
 @dataclass(frozen=True)
 class Options:
-    """How to run the sandbox. `ports_file` remembers the ports for the next start."""
+    """How to run the sandbox. `ports_file` remembers the ports for the next start.
+
+    `scenario` names one scenario, several ("a,b") or "all"; all of them share one set of vendors.
+    """
 
     data_dir: Path
     scenario: str = "a"
@@ -64,6 +68,7 @@ class Sandbox:
         self.options = options
         self.world = World(options.data_dir, speed=options.speed, seed=options.seed)
         self.world.hook_base = options.hook_base
+        self.world.scenarios = chosen(options.scenario)
         self.vendors: dict[str, Any] = {}
         self._servers: list[_Server] = []
         self._serving: list[asyncio.Task[None]] = []
@@ -76,10 +81,12 @@ class Sandbox:
                 self.vendors[name] = getattr(importlib.import_module(module), attribute)(self.world)
         if "control" in self.vendors:
             self.vendors["control"].peers = self.vendors
+        # Before the vendors start: their controllers find everything at rest and move nothing.
         await self._seed()
         for vendor in self.vendors.values():
             await _settle(vendor.start())
         for name, vendor in self.vendors.items():
+            # The control page must answer while every vendor is told to fail.
             app = vendor.app if name == "control" else Faults(vendor.app, self.world, name)
             server = _server(app)
             self._servers.append(server)
@@ -106,17 +113,16 @@ class Sandbox:
         return {str(name): int(port) for name, port in json.loads(path.read_text()).items()}
 
     async def _seed(self) -> None:
-        name = self.options.scenario
-        for module in (
-            f"integrations.sandbox.scenarios.{name}",
-            f"integrations.sandbox.scenarios.{name}_cluster",
-        ):
-            if importlib.util.find_spec(module):
-                await _settle(importlib.import_module(module).seed(self.world))
+        package = "integrations.sandbox.scenarios"
+        for name in self.world.scenarios:
+            for module in (f"{package}.{name}", f"{package}.{name}_cluster"):
+                if importlib.util.find_spec(module):
+                    await _settle(importlib.import_module(module).seed(self.world))
         self.world.save()
 
     async def stop(self) -> None:
         """Stop listening, end open streams, write the state."""
+        # Servers first, so that no request meets a vendor that is closed.
         for server in self._servers:
             server.should_exit = True
         for vendor in self.vendors.values():

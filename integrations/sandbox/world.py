@@ -30,6 +30,11 @@ class GitHost(Protocol):
     def files(self, project: str, revision: str, folder: str = "") -> dict[str, bytes]:
         """Return every file below `folder` at `revision`, by its path in the repository."""
 
+    async def push_edit(
+        self, project: str, branch: str, path: str, edit: Callable[[str], str], *, message: str, username: str
+    ) -> str:
+        """Push an edit of one file as a user; return the commit. KeyError where something is missing."""
+
 
 class ImageStore(Protocol):
     """What the other vendors may ask of the simulated registry."""
@@ -67,6 +72,7 @@ class World:
     `speed` divides every simulated duration: 1 is the pace of a demonstration, tests use 20 or more.
     `urls` names each vendor's base address once its server listens: gitlab, kubernetes, argocd,
     registry, control. `hook_base` is where Slipway listens; webhooks go nowhere while it is "".
+    `scenarios` are the names of the loaded ones, in their order.
     `faults` is written by the control API and read by every vendor: see control/faults.
     """
 
@@ -82,6 +88,7 @@ class World:
         self.random = random.Random(self.seed)
         self.urls: dict[str, str] = {}
         self.hook_base = ""
+        self.scenarios: tuple[str, ...] = ()
         self.faults: dict[str, Any] = {}
         self._handlers: dict[str, list[Handler]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -103,6 +110,7 @@ class World:
         while not condition():
             if time.monotonic() >= deadline:
                 return False
+            # Real time: a condition is looked at often enough however fast the world runs.
             await asyncio.sleep(0.02)
         return True
 
@@ -143,6 +151,7 @@ class World:
 
     def touch(self) -> None:
         """Have every store written to disk within a fifth of a second."""
+        # Many changes come together; one write serves them all.
         if self._save_due is None:
             self._save_due = asyncio.get_running_loop().call_later(0.2, self.save)
 
@@ -151,6 +160,7 @@ class World:
         if self._save_due is not None:
             self._save_due.cancel()
             self._save_due = None
+        # All of them: a play may change several vendors, and half of it on disk would be a lie.
         for name, state in self._stores.items():
             draft = self._path(name).with_suffix(".new")
             draft.write_text(json.dumps(state))

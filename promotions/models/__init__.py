@@ -3,7 +3,7 @@
 from promotions.models.access import Announcement, ApiToken, AuditEntry, RoleGrant
 from promotions.models.catalogue import Application, Connection, Environment, Image, Stage, WebhookSource
 from promotions.models.inbound import Delivery
-from promotions.models.observed import BranchTip, StageState, Upstream
+from promotions.models.observed import BranchTip, ManifestHistory, StageState, Upstream
 from promotions.models.promotion import Approval, Promotion, StepResult
 from promotions.models.runs import PipelineRun, StepLog, TaskRun
 from promotions.models.telling import Notification, NotificationChannel
@@ -23,6 +23,7 @@ __all__ = [
     "Environment",
     "Image",
     "ImageVersion",
+    "ManifestHistory",
     "Notification",
     "NotificationChannel",
     "PipelineRun",

@@ -74,6 +74,22 @@ class StageState(models.Model):
         self.save(update_fields=[name for name in names if name not in others])
 
 
+class ManifestHistory(models.Model):
+    """The newest commits on the manifest branch that touched the files of a Stage's places."""
+
+    stage = models.OneToOneField(Stage, on_delete=models.CASCADE, related_name="history")
+    commit = models.CharField(max_length=64, help_text="The branch tip it was read at")
+    commits = models.JSONField(
+        default=list, help_text="[{sha, title, author, at, url, tag, digest, promotion}], newest first"
+    )
+
+    class Meta:
+        verbose_name_plural = "manifest histories"
+
+    def __str__(self) -> str:
+        return f"history of {self.stage}"
+
+
 class BranchTip(models.Model):
     """The tip of a watched branch."""
 

@@ -1,4 +1,4 @@
-"""Tekton runs as last observed. They outlive the cluster's objects, which are pruned."""
+"""Tekton's runs and GitLab CI's pipelines as last observed. They outlive what the cluster prunes."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ class PipelineRun(models.Model):
     started_at = models.DateTimeField(null=True)
     completed_at = models.DateTimeField(null=True)
     gone_at = models.DateTimeField(null=True, help_text="When the cluster had pruned it")
+    web_url = models.URLField(max_length=1000, blank=True, help_text="Where a GitLab pipeline shows its jobs")
 
     class Meta:
         ordering = ["-created_at", "-id"]

@@ -13,6 +13,7 @@ from promotions import changes, engine, operations
 from promotions.choices import PromotionStatus
 from promotions.manifests import ManifestError
 from promotions.models import BranchTip, Connection, Stage, StageState
+from promotions.observers import history
 from promotions.observers.freshness import Freshness, database_work
 from promotions.versions import find_version
 from promotions.workflow import announce_stage
@@ -115,6 +116,9 @@ def _read(stage: Stage, commit: str) -> None:
     state.save_desired()
     if _shown(state) != before:
         announce_stage(stage)
+    # Not at the first look: a new catalogue of hundreds of Stages would ask for everything at once.
+    if before[0:2] != ("", "") and before[0:2] != _shown(state)[0:2]:
+        history.want(stage, state)
 
 
 def _shown(state: StageState) -> tuple[object, ...]:

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from promotions.models import Application, ImageVersion, Promotion, Stage, StageState
 from promotions.present import answers
 from promotions.present.commits import CommitIndex, CommitNote, commit_index, commit_note
+from promotions.present.history import ManifestCommit, manifest_commits
 from promotions.present.links import safe_url
 from promotions.present.marks import Mark, health_mark, run_mark, sync_mark
 from promotions.present.matrix import UnderWay, open_promotions, stages, state_of, under_way
@@ -47,6 +48,7 @@ class StageCard:
     disagreements: tuple[str, ...]
     problem: str
     under_way: UnderWay | None
+    history: tuple[ManifestCommit, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,8 @@ def stage_card(key: str) -> StageCard | None:
 def cards(found: list[Stage]) -> list[StageCard]:
     open_ones = open_promotions(found)
     index = commit_index(sha for stage in found for sha in _commits(state_of(stage)))
-    return [_card(stage, open_ones.get(stage.pk), index) for stage in found]
+    histories = manifest_commits(found)
+    return [_card(stage, open_ones.get(stage.pk), index, histories.get(stage.pk, ())) for stage in found]
 
 
 def _commits(state: StageState | None) -> Iterable[str]:
@@ -103,7 +106,9 @@ def _commits(state: StageState | None) -> Iterable[str]:
     return [version.commit for version in known if version]
 
 
-def _card(stage: Stage, promotion: Promotion | None, index: CommitIndex) -> StageCard:
+def _card(
+    stage: Stage, promotion: Promotion | None, index: CommitIndex, history: tuple[ManifestCommit, ...]
+) -> StageCard:
     state = state_of(stage) or StageState(stage=stage)
     return StageCard(
         stage_id=stage.pk,
@@ -122,6 +127,7 @@ def _card(stage: Stage, promotion: Promotion | None, index: CommitIndex) -> Stag
         disagreements=answers.disagreements(state, promotion),
         problem=state.running_problem,
         under_way=under_way(promotion),
+        history=history,
     )
 
 

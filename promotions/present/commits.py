@@ -83,14 +83,15 @@ def contents(application: Application, base: ImageVersion | None, head: ImageVer
         return Contents("being-read", base=base.label)
     return Contents(
         "read",
-        tuple(_commit_of(entry) for entry in comparison.commits),
+        tuple(commit_note_of(entry) for entry in comparison.commits),
         tuple(_merge_request_of(entry) for entry in comparison.merge_requests),
         comparison.backwards,
         base.label,
     )
 
 
-def _commit_of(entry: Mapping[str, Any]) -> CommitNote:
+def commit_note_of(entry: Mapping[str, Any]) -> CommitNote:
+    """Return a commit that was kept as {sha, title, author, at, url}."""
     at = entry.get("at")
     return CommitNote(
         str(entry.get("sha", "")),

@@ -15,6 +15,7 @@ from django.utils.dateparse import parse_datetime
 
 from promotions.models import Application, PipelineRun, StepLog, TaskRun
 from promotions.present.commits import CommitNote, commit_index, commit_note
+from promotions.present.links import safe_url
 from promotions.present.marks import Mark, run_mark, task_step_mark
 
 _NEWEST = 10
@@ -93,6 +94,7 @@ class Run:
     commit: CommitNote | None
     tasks: tuple[TaskRow, ...]
     promotion_url: str
+    web_url: str
 
 
 def _seconds(begin: datetime | None, end: datetime | None) -> float | None:
@@ -140,6 +142,7 @@ def run(key: str) -> Run | None:
         commit,
         tuple(_tasks(found)),
         found.promotion.get_absolute_url() if found.promotion else "",
+        safe_url(found.web_url),
     )
 
 

@@ -9,6 +9,7 @@ from django.shortcuts import get_object_or_404, render
 
 from promotions import comparisons
 from promotions.models import Application, ImageVersion
+from promotions.observers import history
 from promotions.present import actions, promotions, runs
 from promotions.present import application as present
 from promotions.present.actions import Candidates
@@ -24,6 +25,7 @@ def application(request: PageRequest, application: Application) -> HttpResponse:
     for stage in found:
         state = state_of(stage)
         _have_read(application, state.running_version if state else None, [by_stage[stage.pk]])
+        history.want(stage, state)
     key = str(application.pk)
     context = {
         "application": application,

@@ -159,6 +159,32 @@ def _look_at_image(delivery: Delivery, hint: Hint) -> list[Look]:
     ]
 
 
+def _look_at_pipeline(delivery: Delivery, hint: Hint) -> list[Look]:
+    """A GitLab pipeline of a source project moved: it may have pushed an image.
+
+    Not every registry tells of pushes (Docker Hub only its own subscribers), so this is what makes a
+    build of GitLab CI show up at once.
+    """
+    connection = delivery.source.connection
+    images = Image.objects.filter(
+        application__source_connection=connection, application__source_project__iexact=hint.project
+    )
+    looks = [
+        Look(f"image:{image.pk}", "promotions.look_at_image", (("image_id", image.pk),), image.repository)
+        for image in images
+    ]
+    if looks:
+        looks.append(
+            Look(
+                f"pipeline:{connection.pk}:{hint.project}:{hint.name}",
+                "promotions.look_at_pipeline",
+                (("connection_id", connection.pk), ("project", hint.project), ("number", int(hint.name))),
+                _("pipeline %(number)s of %(project)s") % {"number": hint.name, "project": hint.project},
+            )
+        )
+    return looks
+
+
 def _nothing(delivery: Delivery, hint: Hint) -> list[Look]:
     return []
 
@@ -167,9 +193,9 @@ HANDLERS: dict[str, Callable[[Delivery, Hint], list[Look]]] = {
     "branch": _look_at_branch,
     "merge_request": _look_at_merge_request,
     "image": _look_at_image,
-    # The image that a tag or a GitLab pipeline brings is announced by the registry or found in its list.
+    # The image that a tag brings is announced by the registry or found in its list.
     "tag": _nothing,
-    "pipeline": _nothing,
+    "pipeline": _look_at_pipeline,
     "deployment": _nothing,
 }
 

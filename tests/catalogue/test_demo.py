@@ -79,3 +79,42 @@ def test_an_address_that_moved_is_followed_by_the_next_start() -> None:
     demo.prepare(URLS, BASE)
     demo.prepare({**URLS, "gitlab": "http://127.0.0.1:9991"}, BASE)
     assert Connection.objects.get(slug="gitlab").url == "http://127.0.0.1:9991"
+
+
+@pytest.mark.parametrize(
+    ("scenario", "stages"),
+    [
+        ("b", {"gitops-demo-app/prod"}),
+        ("c", {"go-sampleapp/dev", "go-sampleapp/prod"}),
+        (
+            "d",
+            {
+                "shop-web/dev",
+                "shop-web/prod",
+                "shop-worker/dev",
+                "shop-worker/prod",
+                "shop-migrations/prod",
+            },
+        ),
+        ("e", {"billing/dev", "billing/prod"}),
+    ],
+)
+def test_every_scenario_has_a_catalogue_that_stands_alone(scenario: str, stages: set[str]) -> None:
+    """Reference scenarios README, sections B to E."""
+    demo.prepare(URLS, BASE, scenario)
+    found = Stage.objects.values_list("application__slug", "environment__slug")
+    assert {"/".join(pair) for pair in found} == stages
+
+
+def test_all_scenarios_share_one_set_of_connections() -> None:
+    demo.prepare(URLS, BASE, "all")
+    assert Stage.objects.count() == 12
+    assert Connection.objects.filter(vendor="gitlab").count() == 1
+    before = AuditEntry.objects.count()
+    demo.prepare(URLS, BASE, "a,b,c,d,e")
+    assert AuditEntry.objects.count() == before
+
+
+def test_a_scenario_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ValueError, match="Choose scenarios from a, b, c, d, e, or all"):
+        demo.prepare(URLS, BASE, "a,x")

@@ -25,7 +25,9 @@ class Kept:
 
     def get(self) -> System:
         if self._system is None:
-            self._system = self._stack.enter_context(running_system(self._folders.mktemp("system")))
+            # One sandbox for all scenarios: a process start costs more than what is in it.
+            started = running_system(self._folders.mktemp("system"), scenario="all")
+            self._system = self._stack.enter_context(started)
         return self._system
 
     def discard(self) -> None:

@@ -126,6 +126,23 @@ def test_tags_pipelines_and_deployments_are_kept_and_lead_to_nothing(
     assert queued() == []
 
 
+def test_a_gitlab_pipeline_of_a_source_project_leads_to_a_look_at_its_images(
+    catalogue: cast.Catalogue,
+) -> None:
+    """Scenario B: Docker Hub tells nobody of a push, so the pipeline that made it does."""
+    event = gitlab_event("webhook-pipeline-success.json", cast.SOURCE_PROJECT.upper())
+    assert processed(deliver(catalogue, event)).outcome == DeliveryOutcome.PROCESSED
+    images = {catalogue.production.image_id, catalogue.dev.image_id}
+    pipeline = {
+        "connection_id": catalogue.gitlab.pk,
+        "project": cast.SOURCE_PROJECT.upper(),
+        "number": event["object_attributes"]["id"],  # type: ignore[index]
+    }
+    looks: list[tuple[str, dict[str, object]]] = [("look_at_pipeline", pipeline)]
+    looks += [("look_at_image", {"image_id": image}) for image in images]
+    assert sorted(queued(), key=str) == sorted(looks, key=str)
+
+
 def harbor_event(repository: str = "k8s/flask-k8s-example", tag: str | None = None) -> dict[str, object]:
     event = json.loads(fixture_body("harbor/push-artifact.default.by-tag.derived.json"))
     event["event_data"]["repository"]["repo_full_name"] = repository

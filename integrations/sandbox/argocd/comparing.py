@@ -57,6 +57,7 @@ def write_comparison(item: Object, live: Live, rendered: Rendered, started: str)
     write_revision(status["sync"], spec, rendered.revisions)
     status["resources"] = rows
     status["reconciledAt"] = started
+    # A comparison that worked takes the errors of earlier ones away.
     kept = [c for c in status.get("conditions", []) if c["type"] not in ("ComparisonError", "SyncError")]
     write_conditions(status, kept)
     status["sourceType" if not is_multi(spec) else "sourceTypes"] = (
@@ -101,6 +102,7 @@ def write_health(item: Object, live: Live, now: str) -> None:
             row["health"] = health
     overall = live.overall(keys)
     before = status.get("health", {})
+    # lastTransitionTime moves with the word alone: it tells since when.
     if before.get("status") != overall["status"]:
         status["health"] = {**overall, "lastTransitionTime": now}
     else:

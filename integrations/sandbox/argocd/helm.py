@@ -20,6 +20,7 @@ def build(
     """Return what `helm template` prints for the chart in `folder`; `options` is the source's `helm` part."""
     chart = _yaml(files, posixpath.join(folder, "Chart.yaml"))
     known: Object = {
+        # Templates spell Chart.yaml's keys with a capital: .Chart.AppVersion.
         "Chart": {key[0].upper() + key[1:]: value for key, value in chart.items()},
         "Release": {"Name": options.get("releaseName") or release, "Namespace": namespace, "Service": "Helm"},
         "Values": _values(files, folder, options),
@@ -27,6 +28,7 @@ def build(
     items: list[Object] = []
     prefix = posixpath.normpath(posixpath.join(folder, "templates")) + "/"
     for path in sorted(files):
+        # Partials (_helpers.tpl) and NOTES.txt make no manifests.
         if path.startswith(prefix) and path.endswith((".yaml", ".yml")):
             text = _ACTION.sub(lambda match: _evaluate(match[1], known), files[path].decode())
             items += documents(text.encode(), path)
@@ -35,6 +37,7 @@ def build(
 
 def _values(files: dict[str, bytes], folder: str, options: Object) -> Object:
     values: Object = _yaml(files, posixpath.join(folder, "values.yaml"), optional=True)
+    # Helm's order: the chart's own values, files, inline values, valuesObject, parameters.
     for name in options.get("valueFiles", []):
         values = merge(values, _yaml(files, posixpath.normpath(posixpath.join(folder, name))))
     if options.get("values"):

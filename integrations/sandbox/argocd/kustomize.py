@@ -92,6 +92,7 @@ def _transform(files: dict[str, bytes], folder: str, spec: Object, items: list[O
     for entry in [*spec.get("patches", []), *spec.get("patchesJson6902", [])]:
         text = _patch_text(files, folder, entry.get("path") or entry.get("patch", ""))
         _patch(items, text, entry.get("target"))
+    # After the patches: an image set here wins over one that a patch names.
     for image in spec.get("images", []):
         _set_image(items, image)
     for item in items:

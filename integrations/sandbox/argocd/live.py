@@ -78,6 +78,7 @@ class Live:
     def _new_set(self, key: str, manifest: Object) -> None:
         text = json.dumps([_template(manifest), self.world.now().isoformat()]).encode()
         sets = self.sets.setdefault(key, [])
+        # Old pods go one by one as new ones turn ready: both versions are live for a while.
         for older in sets:
             older["wanted"] = 0
         name, kind = manifest["metadata"]["name"], manifest["kind"]
@@ -152,11 +153,12 @@ class Live:
     def _digest(self, image: str) -> str | None:
         name, _, pinned = image.partition("@")
         host, _, path = name.partition("/")
-        if host != self.host:
-            # A registry outside of the sandbox: any image is there.
-            return pinned or "sha256:" + hashlib.sha256(image.encode()).hexdigest()
         repository, _, tag = path.partition(":")
-        return self.world.images.digest(repository, pinned or tag or "latest")
+        found = self.world.images.digest(repository, pinned or tag or "latest")
+        if host != self.host and found is None:
+            # A registry outside of the sandbox: any image is there. Docker Hub is played for scenario B's.
+            return pinned or "sha256:" + hashlib.sha256(image.encode()).hexdigest()
+        return found
 
     # Looking
 
@@ -179,6 +181,7 @@ class Live:
             return None
         if key not in self.resources:
             return {"status": "Missing"}
+        # Services and the like are healthy as soon as they exist.
         if key not in self.sets:
             return {"status": "Healthy"}
         return self._workload_health(key, kind)

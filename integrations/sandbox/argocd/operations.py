@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from integrations.sandbox.argocd.argocd import ArgoCD
 
 Object = dict[str, Any]
+_SYNCS_KEPT = 100
 
 
 class Operations:
@@ -30,16 +31,27 @@ class Operations:
     async def sync(self, item: Object, body: Object, user: str) -> None:
         """Queue a sync; 200 says no more than that."""
         self._check(item, user, "sync")
+        # A window is checked before the revision, so a closed one hides every other mistake.
         if self.blocked():
             raise Refused(7, "cannot sync: blocked by sync window")
         spec = item["spec"]
         asked = body.get("revisions") or ([body["revision"]] if body.get("revision") else [])
+        self._note(item, asked, user)
         self._check_revision(spec, asked, dry_run=bool(body.get("dryRun")))
         revisions = [await self._resolve(spec, n, asked) for n in range(len(sources(spec)))]
         self._check_free(item["metadata"]["name"])
         self.controller.operate(item["metadata"]["name"], _operation(spec, body, revisions, user))
 
+    def _note(self, item: Object, asked: list[str], user: str) -> None:
+        """Keep who asked for a sync of what, refused ones too: tests and the page look for those."""
+        kept: list[Object] = self.apps.state.setdefault("syncs", [])
+        automated = (item["spec"].get("syncPolicy") or {}).get("automated") is not None
+        row = {"application": item["metadata"]["name"], "revisions": asked, "automated": automated}
+        kept.append(row | {"by": user})
+        del kept[:-_SYNCS_KEPT]
+
     def _check(self, item: Object, user: str, action: str) -> None:
+        # Argo CD names the token's subject in the refusal: people find the role by it.
         if user == "reader":
             what = f"applications, {action}, {item['spec'].get('project')}/{item['metadata']['name']}"
             raise Refused(
@@ -74,6 +86,7 @@ class Operations:
         """Queue a sync of an older history entry."""
         self._check(item, user, "sync")
         name, spec = item["metadata"]["name"], item["spec"]
+        # Auto-sync would undo the roll-back at the next comparison.
         if (spec.get("syncPolicy") or {}).get("automated") is not None:
             raise Refused(9, "rollback cannot be initiated when auto-sync is enabled")
         number = body.get("id", 0)
@@ -85,6 +98,7 @@ class Operations:
             key: entry[key] for key in ("revision", "revisions", "source", "sources") if key in entry
         }
         sync |= {key: True for key in ("prune", "dryRun") if body.get(key)}
+        # A roll-back runs no hooks; a sync does.
         sync["syncStrategy"] = {"apply": {}}
         self.controller.operate(name, {"sync": sync, "initiatedBy": {"username": user}})
 

@@ -52,6 +52,7 @@ async def render(world: World, application: Object, revisions: list[str]) -> Ren
             if commit is None:
                 raise RenderError(f"unable to resolve '{asked or 'HEAD'}' to a commit SHA")
             commits.append(commit.commit)
+            # A source that is only referred to ($values) makes no manifests of its own.
             if source.get("ref") and not source.get("path"):
                 continue
             type_, manifests = _generate(world, application, source, commit.commit)
@@ -73,6 +74,7 @@ def _generate(world: World, application: Object, source: Object, commit: str) ->
     files = world.git.files(project_of(source["repoURL"]), commit)
     if folder != "." and not any(path.startswith(folder + "/") for path in files):
         raise RenderError(f"{folder}: app path does not exist")
+    # Laid over the source before the tool is chosen, as the repo server does.
     source = _overridden(files, folder, name, source)
     if posixpath.normpath(posixpath.join(folder, "Chart.yaml")) in files:
         return "Helm", helm.build(files, folder, name, namespace, source.get("helm") or {})

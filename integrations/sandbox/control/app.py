@@ -71,6 +71,7 @@ class Control:
         if request.method == "POST":
             said = await _body(request)
             room.append({"title": str(said.get("title", "")), "message": str(said.get("message", ""))})
+            # A demo may run for days.
             del room[:-_MESSAGES_KEPT]
             self.world.touch()
         return JSONResponse(room)
@@ -90,11 +91,13 @@ class Control:
 
     async def play_form(self, request: Request) -> Response:
         """POST /play/:action from a form: do it, then back to the page."""
+        # Empty inputs are left out, so that a play takes its default.
         given = dict(parse_qsl((await request.body()).decode()))
         try:
             done = await self._play(request, given)
             note = {"done": f"{PLAYS[request.path_params['action']].label}: {page.summary(done)}"}
         except CannotPlay as refusal:
+            # 303: a reload of the page must not play it again.
             note = {"refused": str(refusal)}
         return RedirectResponse(f"/?{urlencode(note)}", status_code=303)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from integrations.sandbox.control import plays
+from integrations.sandbox.control import others, plays
 from integrations.sandbox.control.plays import Json, Stage
 
 
@@ -21,7 +21,10 @@ class Field:
 
 @dataclass(frozen=True)
 class Play:
-    """One button: its name in the URL, what it says, and what it does."""
+    """One button: its name in the URL, what it says, and what it does.
+
+    `scenario` is the one it belongs to; "" is for those that make sense in all of them.
+    """
 
     name: str
     label: str
@@ -29,8 +32,11 @@ class Play:
     run: Callable[[Stage], Awaitable[Json]]
     fields: tuple[Field, ...] = ()
     tone: str = ""
+    scenario: str = ""
 
 
+# Whose merge request: the newest one of any project where it is left empty.
+PROJECT = Field("project", "project", "")
 COUNT = Field("count", "how many", "1", "number")
 
 GROUPS: tuple[tuple[str, str, tuple[Play, ...]], ...] = (
@@ -44,6 +50,7 @@ GROUPS: tuple[tuple[str, str, tuple[Play, ...]], ...] = (
                 "Builds the dev image and syncs the dev cluster.",
                 plays.push_dev,
                 tone="go",
+                scenario="a",
             ),
             Play(
                 "merge-dev",
@@ -51,6 +58,7 @@ GROUPS: tuple[tuple[str, str, tuple[Play, ...]], ...] = (
                 "Opens a merge request and merges it.",
                 plays.merge_dev,
                 tone="go",
+                scenario="a",
             ),
             Play(
                 "tag",
@@ -59,6 +67,67 @@ GROUPS: tuple[tuple[str, str, tuple[Play, ...]], ...] = (
                 plays.tag,
                 (Field("version", "version", ""),),
                 tone="go",
+                scenario="a",
+            ),
+        ),
+    ),
+    (
+        "Builds elsewhere",
+        "Other teams' code: scenarios B, C, D and E.",
+        (
+            Play(
+                "push-app",
+                "Push to gitops-demo-app",
+                "GitLab CI builds it and pushes to Docker Hub.",
+                others.push_app,
+                tone="go",
+                scenario="b",
+            ),
+            Play(
+                "push-go",
+                "Push to go-sampleapp",
+                "Tekton tests, builds, and writes the dev manifest.",
+                others.push_go,
+                tone="go",
+                scenario="c",
+            ),
+            Play(
+                "shop-release",
+                "Release the shop",
+                "Three images of one version.",
+                others.shop_release,
+                tone="go",
+                scenario="d",
+            ),
+            Play(
+                "billing-release",
+                "Release billing",
+                "The image alone: nobody writes a manifest yet.",
+                others.billing_release,
+                tone="go",
+                scenario="e",
+            ),
+        ),
+    ),
+    (
+        "Others who write",
+        "Scenario E: tools and people change billing-manifest beside Slipway.",
+        (
+            Play(
+                "image-updater",
+                "Let the Image Updater write",
+                "The newest image, in its own file or production's kustomization.",
+                others.image_updater,
+                (Field("application", "application", "billing-dev"),),
+                scenario="e",
+            ),
+            Play(
+                "hand-edit",
+                "Edit production by hand",
+                "Its version; without one its replicas.",
+                others.hand_edit,
+                (Field("version", "version", ""),),
+                scenario="e",
             ),
         ),
     ),
@@ -71,12 +140,14 @@ GROUPS: tuple[tuple[str, str, tuple[Play, ...]], ...] = (
                 "Merge the open merge request",
                 "By hand, in GitLab.",
                 plays.merge_request_merge,
+                (PROJECT,),
             ),
             Play(
                 "merge-request-close",
                 "Close the open merge request",
                 "Without merging it.",
                 plays.merge_request_close,
+                (PROJECT,),
             ),
             Play(
                 "stranger-commit",
@@ -182,7 +253,18 @@ GROUPS: tuple[tuple[str, str, tuple[Play, ...]], ...] = (
     ),
 )
 
-# Reachable through the API alone: GitLab pipelines belong to scenario B.
-HIDDEN = (Play("pipeline", "Run a GitLab pipeline", "", plays.pipeline),)
+# Reachable through the API alone: for tests that walk a pipeline through its states one by one.
+HIDDEN = (Play("pipeline", "Run a GitLab pipeline", "", others.pipeline),)
 
 PLAYS = {play.name: play for _, _, group in GROUPS for play in group} | {play.name: play for play in HIDDEN}
+
+
+def offered(scenarios: tuple[str, ...]) -> list[tuple[str, str, tuple[Play, ...]]]:
+    """Return the groups with the plays of the loaded scenarios; a group without any is left out."""
+    # Other scenarios' buttons would only answer that there is no such project.
+    groups = []
+    for title, about, group in GROUPS:
+        shown = tuple(play for play in group if not play.scenario or play.scenario in scenarios)
+        if shown:
+            groups.append((title, about, shown))
+    return groups

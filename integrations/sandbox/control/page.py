@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable
 
-from integrations.sandbox.control.menu import GROUPS, Play
+from integrations.sandbox.control.menu import Field, Play, offered
 from integrations.sandbox.control.plays import Json
 
 
@@ -24,9 +24,11 @@ def summary(done: Json) -> str:
 
 
 def index(state_now: Json, version: str, notes: dict[str, str]) -> str:
-    """Return the whole page."""
-    groups = "".join(_group(title, about, plays, version) for title, about, plays in GROUPS)
+    """Return the whole page, with the plays of the loaded scenarios."""
+    scenarios = tuple(state_now["scenarios"])
+    groups = "".join(_group(title, about, plays, version) for title, about, plays in offered(scenarios))
     slipway = state_now["hook_base"]
+    # The note comes from the URL: everything in it is escaped below.
     kind = "refused" if notes["refused"] else "done"
     link = (
         f'<a href="{text(slipway)}">Open Slipway</a>' if slipway else "<span>Slipway is not connected</span>"
@@ -65,7 +67,7 @@ def _group(title: str, about: str, plays: Iterable[Play], version: str) -> str:
 def _form(play: Play, version: str) -> str:
     inputs = "".join(
         f'<label>{text(field.label)} <input name="{field.name}" type="{field.kind}" '
-        f'value="{text(version if field.name == "version" else field.default)}"></label>'
+        f'value="{text(_default(play.name, field, version))}"></label>'
         for field in play.fields
     )
     return (
@@ -73,6 +75,11 @@ def _form(play: Play, version: str) -> str:
         f'<button type="submit">{text(play.label)}</button><span class="hint">{text(play.hint)}</span>'
         f"{f'<span class=fields>{inputs}</span>' if inputs else ''}</form>"
     )
+
+
+def _default(play: str, field: Field, version: str) -> str:
+    """Return what stands in a field: the version that comes next where one is tagged."""
+    return version if (play, field.name) == ("tag", "version") else field.default
 
 
 def state(now: Json) -> str:
@@ -157,6 +164,7 @@ def _project(project: Json) -> str:
         )
         for row in project["branches"]
     ]
+    # Merge requests share the table of branches: together they are what happens to the project.
     rows += [
         _row(
             f"!{row['iid']}",

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 # Newest first, so many of each are shown.
 SHOWN = 12
-IMAGES = ("k8s/flask-k8s-example", "k8s/flask-k8s-example-dev")
 
 
 async def picture(world: World, gitlab: GitLab, peers: dict[str, Any]) -> Json:
@@ -27,11 +26,13 @@ async def picture(world: World, gitlab: GitLab, peers: dict[str, Any]) -> Json:
         "urls": world.urls,
         "hook_base": world.hook_base,
         "speed": world.speed,
+        "scenarios": world.scenarios,
         "faults": world.faults,
         "projects": [await blocking(_project, gitlab, row) for row in list(gitlab.state.projects.values())],
         "runs": runs,
         "applications": applications,
         "images": images,
+        "syncs": world.store("argocd").get("syncs", []),
         "hooks": _hooks(gitlab),
         "chat": [message for room in world.store("chat").values() for message in room][-SHOWN:],
     }
@@ -65,6 +66,7 @@ def _hooks(gitlab: GitLab) -> list[Json]:
     kept = ("id", "trigger", "created_at", "response_status", "attempts", "idempotency_key")
     for project in gitlab.state.projects.values():
         for row in project["deliveries"][-SHOWN:]:
+            # The placeholder tells whose hook it is, whatever port Slipway has today.
             to = "Slipway" if "{hook_base}" in row["url"] else row["url"].rsplit("/", 1)[-1]
             rows.append(
                 {name: row[name] for name in kept} | {"project": project["path_with_namespace"], "to": to}
@@ -122,7 +124,8 @@ async def _images(peers: dict[str, Any]) -> list[Json]:
     rows: list[Json] = []
     login = httpx.BasicAuth(invented.HARBOR_USER, invented.HARBOR_PASSWORD)
     header = next(login.auth_flow(httpx.Request("GET", "http://sandbox"))).headers["Authorization"]
-    for repository in IMAGES:
+    registry = peers.get("registry")
+    for repository in registry.storage.repositories if registry is not None else ():
         project, _, name = repository.partition("/")
         path = f"/api/v2.0/projects/{project}/repositories/{name}/artifacts?with_tag=true&page_size=20"
         for item in await _ask(peers, "registry", path, Authorization=header) or []:

@@ -62,6 +62,7 @@ class Stage:
 async def push_dev(stage: Stage) -> Json:
     """Commit the next piece of work to dev of the source project."""
     project, memory = stage.project(SOURCE), stage.world.store("control")
+    # Kept on disk: a restarted demo goes on with the next piece of work.
     number = int(memory.get("pushes", 0))
     memory["pushes"] = number + 1
     note = {"CHANGES.md": f"Change number {number + 1}\n"}
@@ -105,6 +106,7 @@ async def merge_dev(stage: Stage) -> Json:
     if not dev or not main or await blocking(repository.is_ancestor, dev, main):
         raise CannotPlay("main already holds everything that is in dev: push something to dev first.")
     mr = _open_one(stage, project)
+    # One that is open already is merged instead: GitLab allows one for a pair of branches.
     if mr is None:
         commit = await blocking(repository.commit, dev)
         fields = {
@@ -146,26 +148,32 @@ async def _merge(stage: Stage, project: Json, mr: Json) -> Json:
 
 
 async def merge_request_merge(stage: Stage) -> Json:
-    """Merge the newest open merge request of the manifest project, as a person."""
-    return await _merge(stage, stage.project(MANIFEST), _required(stage))
+    """Merge the newest open merge request, of the manifest project if it has one, as a person."""
+    return await _merge(stage, *_required(stage))
 
 
 async def merge_request_close(stage: Stage) -> Json:
-    """Close the newest open merge request of the manifest project, as a person."""
-    project, mr = stage.project(MANIFEST), _required(stage)
+    """Close the newest open merge request, of the manifest project if it has one, as a person."""
+    project, mr = _required(stage)
     user = stage.gitlab.state.user_named(MAINTAINER)
     mr["state"], mr["closed_at"] = "closed", stamp(stage.world.now())
     mr["closed_by"] = user_json(stage.gitlab.base_url, user)
+    # Closing disarms auto-merge.
     mr["merge_when_pipeline_succeeds"] = False
     stage.gitlab.merging.announce(project, mr, user, "close")
     return {"project": project["path_with_namespace"], "merge_request": mr["iid"], "by": user["name"]}
 
 
-def _required(stage: Stage) -> Json:
-    mr = _open_one(stage, stage.project(MANIFEST))
-    if mr is None:
-        raise CannotPlay("No merge request is open there.")
-    return mr
+def _required(stage: Stage) -> tuple[Json, Json]:
+    """Return the merge request that is meant, with its project."""
+    everywhere = sorted(
+        stage.gitlab.state.projects.values(), key=lambda row: row["path_with_namespace"] != MANIFEST
+    )
+    asked = [stage.project(MANIFEST)] if stage.given.get("project") else everywhere
+    for project in asked:
+        if (mr := _open_one(stage, project)) is not None:
+            return project, mr
+    raise CannotPlay("No merge request is open there.")
 
 
 async def tag(stage: Stage) -> Json:
@@ -180,6 +188,7 @@ async def tag(stage: Stage) -> Json:
     commit = await blocking(repository.tip, stage.text("branch", "main"))
     tagger: Person = person(user)
     target = await blocking(annotated_tag, repository, name, str(commit), f"Release {name[1:]}", tagger)
+    # GitLab refuses to move a tag; only delete and create does.
     if not await blocking(move_ref, repository, f"refs/tags/{name}", target, None):
         raise CannotPlay(f"The tag {name} exists already.")
     stage.gitlab.pushed(project, {f"refs/tags/{name}": (None, target)}, user)
@@ -203,27 +212,12 @@ async def stranger_commit(stage: Stage) -> Json:
     return {"commit": commit, "branch": branch, "author": "Tomás Silva"}
 
 
-async def pipeline(stage: Stage) -> Json:
-    """Start a GitLab pipeline on a ref, or move one (`id`) to a status."""
-    project, status = stage.project(SOURCE), stage.text("status", "running")
-    user = stage.gitlab.state.user_named("aiko")
-    rows: list[Json] = project["pipelines"]
-    row = next((item for item in rows if str(item["id"]) == str(stage.given.get("id"))), None)
-    if row is None:
-        stages = ["build", "update_manifest", "open_MR"]
-        try:
-            row = await stage.gitlab.pipelines.create(project, stage.text("ref", "dev"), user, stages=stages)
-        except ApiError as error:
-            raise CannotPlay(f"There is no ref {stage.text('ref', 'dev')}.") from error
-    await stage.gitlab.pipelines.set_status(project, row, status)
-    return {"pipeline": row["id"], "sha": row["sha"], "status": status}
-
-
 async def resend(stage: Stage) -> Json:
     """Send a logged webhook once more (`id`; the newest to Slipway otherwise): the same key."""
     for project in stage.gitlab.state.projects.values():
         for row in reversed(project["deliveries"]):
             wanted = str(stage.given.get("id") or "")
+            # A hook may have been deleted since: its deliveries stay in the log.
             hook = next((hook for hook in project["hooks"] if hook["id"] == row["hook_id"]), None)
             if hook and (wanted == str(row["id"]) or (not wanted and "{hook_base}" in hook["url"])):
                 stage.gitlab.webhooks.resend(project, hook, row)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -124,7 +125,9 @@ class GitLab:
         self.world.touch()
         for ref, (old, new) in changes.items():
             before, after = old or ZEROS, new or ZEROS
+            # Before the hooks: whoever reacts to one must find merge requests unchecked.
             self.merging.recheck(project, ref)
+            # Beyond the limit GitLab tells nobody: only a poll finds such a push.
             if len(changes) <= PUSH_HOOK_LIMIT:
                 self.world.spawn(
                     self._push_hook(project, ref, (before, after), user), name=f"push hook {ref}"
@@ -149,9 +152,36 @@ class GitLab:
         row: Json = fault if isinstance(fault, dict) else {"count": int(fault or 0)}
         if int(row.get("count") or 0) <= 0 or row.get("mode", "slip") != mode:
             return
+        # Counted down before the commit: a slow one must not be raced twice.
         row["count"] -= 1
         self.world.faults["commit_race"] = row if isinstance(fault, dict) else row["count"]
         await self.stranger_commit(project, draft.branch, str(row.get("path") or ""))
+
+    async def push_edit(
+        self, project: str, branch: str, path: str, edit: Callable[[str], str], *, message: str, username: str
+    ) -> str:
+        """Push an edit of one file as a user with a clone of their own would; return the commit.
+
+        A tip that moved meanwhile is edited again, as after `git pull`. KeyError where the project, the
+        branch, the file or the user is missing.
+        """
+        row, user = self.state.project(project), self.state.user_named(username)
+        if row is None:
+            raise KeyError(project)
+        repository, author = self.open(row), person(user)
+        while True:
+            old = await blocking(repository.tip, branch)
+            entry = await blocking(repository.entry, old, path) if old else None
+            if entry is None:
+                raise KeyError(f"{branch}:{path}")
+            text = edit((await blocking(repository.blob, entry.id)).decode())
+            changes = [FileChange(path, content=text.encode())]
+            commit = await blocking(
+                draft_commit, repository, old, changes, message=message, author=author, committer=author
+            )
+            if await blocking(move_ref, repository, f"refs/heads/{branch}", commit, old):
+                self.pushed(row, {f"refs/heads/{branch}": (old, commit)}, user)
+                return commit
 
     async def stranger_commit(self, project: Json, branch: str, path: str = "") -> str:
         """Commit as somebody who knows nothing of Slipway: a comment appended to a file, or a new note."""

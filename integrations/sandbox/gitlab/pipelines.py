@@ -64,6 +64,7 @@ class Pipelines:
             "duration": None,
         }
         project["pipelines"].append(row)
+        # Created and pending come in one breath: nobody is told of `created`.
         await self.set_status(project, row, "pending")
         return row
 

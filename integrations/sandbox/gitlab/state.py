@@ -23,6 +23,9 @@ PEOPLE: tuple[tuple[int, str, str, int], ...] = (
     (5, "daniel", "Daniel Weber", DEVELOPER),
     (6, "priya", "Priya Nair", MAINTAINER),
     (7, "tomas", "Tomás Silva", DEVELOPER),
+    # Tools that push as themselves: scenario C's pipeline, scenario E's Image Updater.
+    (8, "tekton", "Tekton", MAINTAINER),
+    (9, "argocd-image-updater", "argocd-image-updater", MAINTAINER),
 )
 TOKENS: tuple[tuple[str, int, str, tuple[str, ...]], ...] = (
     (invented.GITLAB_TOKEN, 2, "slipway", ("api",)),

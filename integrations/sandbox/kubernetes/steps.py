@@ -45,6 +45,7 @@ def behaviour(task: str, step: str) -> Behaviour:
 
 async def script(step: Step) -> int:
     """Interpret the script's `echo`, `sleep`, `exit` and `echo ... > result` lines; ignore the rest."""
+    # Without `set -e` a shell goes on after a failed line; `exit` alone ends it.
     code = 0
     for line in step.spec.get("script", "").splitlines():
         words = shlex.split(line, comments=True)
@@ -76,6 +77,7 @@ async def git_clone(step: Step) -> int:
     if found is None:
         await step.say(f"fatal: couldn't find remote ref {revision}", "Error fetching source")
         return 1
+    # git-clone prints the short name whichever form it was given.
     for prefix in ("refs/heads/", "refs/tags/"):
         revision = revision.removeprefix(prefix)
     await step.say(
@@ -130,6 +132,7 @@ async def argocd_sync(step: Step) -> int:
     name = step.params["application-name"]
     await step.say(f"+ argocd app sync {name} && argocd app wait {name} --health", seconds=0.4)
     step.world.argocd.request_sync(name)
+    # The task's own patience, as `argocd app wait --timeout 300`.
     arrived = await step.world.wait_until(
         lambda: step.world.argocd.verdict(name) == ("Synced", "Healthy"), seconds=300
     )
@@ -156,12 +159,30 @@ async def smoke(step: Step) -> int:
     return 0
 
 
+async def git_push(step: Step) -> int:
+    """Push the manifest that names the new build, as scenario C's pipeline does after `sed`."""
+    path, image, tag = step.params["path"], step.params["image"], step.params["tag"]
+    line = re.compile(re.escape(image) + r":\S+")
+    commit = await step.world.git.push_edit(
+        gitinfo.project_of(step.params["url"]),
+        "main",
+        path,
+        lambda text: line.sub(f"{image}:{tag}", text),
+        # Code and manifests share the branch: without the mark this commit would start the next build.
+        message=f"Run {tag[:8]} in dev [skip ci]\n",
+        username="tekton",
+    )
+    await step.say(f"[main {commit[:7]}] Run {tag[:8]} in dev [skip ci]", "To origin: main -> main")
+    return 0
+
+
 _BEHAVIOURS: dict[tuple[str, str], Behaviour] = {
     ("git-clone", "clone"): git_clone,
     ("kaniko", "build-and-push"): kaniko_build,
     ("kaniko", "write-url"): kaniko_write_url,
     ("argocd-sync", "sync"): argocd_sync,
     ("smoke-test", "smoke"): smoke,
+    ("git-push", "push"): git_push,
 }
 
 

@@ -55,6 +55,7 @@ class Triggers:
             return _answer({**told, "eventListenerUID": "", "errorMessage": text}, 400)
         event_id = str(uuid.uuid4())
         header = cel.Header({key.lower(): value for key, value in request.headers.items()})
+        # Interceptors run after the answer: GitLab gives a hook ten seconds.
         work = self._process(listener, body, header, event_id)
         self.world.spawn(work, name=f"eventlistener {namespace}/{name}")
         return _answer({**told, "eventListenerUID": listener["metadata"]["uid"], "eventID": event_id}, 202)
@@ -64,6 +65,7 @@ class Triggers:
         for trigger in listener["spec"].get("triggers", []):
             try:
                 self._fire(listener, trigger, body, header, event_id)
+            # One trigger's refusal must not stop the listener's others.
             except (TriggerError, cel.CelError, ApiError) as refusal:
                 log.debug(
                     "trigger created nothing",
@@ -86,6 +88,7 @@ class Triggers:
             "triggers.tekton.dev/trigger": trigger.get("name", ""),
             "triggers.tekton.dev/triggers-eventid": event_id,
         }
+        # $(uid) is Tekton's own variable, for names that must differ.
         unique = {"uid": uuid.uuid4().hex[:10]}
         for resource in template["resourcetemplates"]:
             manifest = variables.substitute(resource, variables.prefixed("tt.params", params) | unique)

@@ -29,6 +29,7 @@ class Hooks:
         self.storage = storage
         self.host = host
         self.world = storage.world
+        # distribution sends in order and blocks on a refused one; Harbor sends each by itself.
         self.queue: asyncio.Queue[Object] = asyncio.Queue()
         # Loopback alone: a proxy from the environment must not see it.
         self.client = httpx.AsyncClient(trust_env=False, follow_redirects=False)
@@ -50,7 +51,8 @@ class Hooks:
 
     def changed(self, type_: str, repository: str, row: Object, tag: str) -> None:
         """Tell the outside of a pushed or deleted artifact; `tag` is "" when it has none."""
-        if not self.world.hook_base:
+        # Docker Hub's repositories lie in the same storage, but Harbor knows nothing of them.
+        if not self.world.hook_base or repository in self.storage.state.get("elsewhere", []):
             return
         body = self._harbor_body(type_, repository, row["digest"], tag)
         for policy in self.policies():

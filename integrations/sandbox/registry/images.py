@@ -21,6 +21,7 @@ def build(storage: Storage, *, tag: str, revision: str, source: str, created: da
     `created` has microseconds, so that two builds of one commit differ as real ones do.
     """
     layer, plain = _layer(f"{revision}\n{created.isoformat()}\n".encode())
+    # The same in label, configuration and annotation: readers differ in which one they trust.
     moment = created.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     labels = {
         "org.opencontainers.image.revision": revision,
@@ -36,6 +37,7 @@ def build(storage: Storage, *, tag: str, revision: str, source: str, created: da
             "config": {
                 "Env": ["PATH=/usr/local/bin:/usr/bin:/bin"],
                 "Cmd": ["flask", "run", "--host", "0.0.0.0"],
+                # A build that sets no label leaves the key out; an empty one would count as known.
                 "Labels": {key: value for key, value in labels.items() if value},
             },
             "rootfs": {"type": "layers", "diff_ids": [digest_of(plain)]},

@@ -44,6 +44,7 @@ class Registry:
 
     def push(self, repository: str, tag: str, *, revision: str, source: str = "") -> str:
         """Build and store a new image under the tag, emit `image.pushed`, and return its digest."""
+        # The moment is part of the image: a second build of one commit has another digest.
         created = self.world.now()
         content = images.build(self.storage, tag=tag, revision=revision, source=source, created=created)
         return self.put(repository, tag, images.MANIFEST_TYPE, content)
@@ -74,6 +75,7 @@ class Registry:
     def delete(self, repository: str, digest: str) -> None:
         """Delete an artifact by digest with all its tags; emit `image.deleted`."""
         row = self.storage.find(repository, digest)
+        # Deleting what is gone is no mistake: cleaners run twice.
         if row is None:
             return
         tags = self.storage.delete(repository, digest)

@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-from integrations.sandbox import invented
-from integrations.sandbox.gitlab.app import GitLab
 from integrations.sandbox.gitlab.git import Person
-from integrations.sandbox.gitlab.hooks import new_hook
-from integrations.sandbox.gitlab.state import MAINTAINER, Json, person, stamp
 from integrations.sandbox.scenarios import a_sources as text
 from integrations.sandbox.scenarios.history import History
+from integrations.sandbox.scenarios.parts import add_project, people
 from integrations.sandbox.world import World
 
 SOURCE = "gitlab/flask-k8s-example"
 MANIFEST = "gitlab/flask-k8s-manifest"
-LISTENERS = {SOURCE: ("flask-app-dev", "flask-app-prod"), MANIFEST: ("merge-manifest",)}
+LISTENERS = {
+    SOURCE: ("flask-app/flask-app-dev", "flask-app/flask-app-prod"),
+    MANIFEST: ("flask-app/merge-manifest",),
+}
 
 
 def seed(world: World) -> None:
     """Make both projects; change nothing where they exist. Blocks for a few git processes."""
-    gitlab = world.git
-    if not isinstance(gitlab, GitLab):
-        raise TypeError("scenario A needs the simulated GitLab")
-    people = {name: person(gitlab.state.user_named(name)) for name in ("aiko", "daniel", "priya", "tomas")}
-    for path, past in ((SOURCE, source_history(people)), (MANIFEST, manifest_history(people))):
-        if gitlab.state.project(path) is None:
-            project = gitlab.create_project(path, description=f"Scenario A: {path.rsplit('/', 1)[1]}")
-            if path == MANIFEST:
-                project["remove_source_branch_after_merge"] = False  # dev stays
-            past.write(gitlab.open(project))
-            _hooks(world, gitlab, project)
-    world.touch()
+    everybody = people(world)
+    for path, past in ((SOURCE, source_history(everybody)), (MANIFEST, manifest_history(everybody))):
+        # The team's branch dev outlives every merge.
+        stays = path == MANIFEST
+        about = f"Scenario A: {path.rsplit('/', 1)[1]}"
+        add_project(
+            world,
+            path,
+            past,
+            about=about,
+            listeners=LISTENERS[path],
+            remove_source_branch_after_merge=not stays,
+        )
 
 
 def source_history(people: dict[str, Person]) -> History:
@@ -46,6 +47,7 @@ def source_history(people: dict[str, Person]) -> History:
         "Answer / with a greeting\n",
         {"app.py": text.APP_FIRST, "requirements.txt": "flask==3.1.0\n"},
     )
+    # dev begins at the first code, so that the merge below has two real sides.
     past.branch("dev", first)
     past.commit(
         "dev", 55, daniel, "Build an image\n", {"Dockerfile": text.DOCKERFILE, ".dockerignore": ".git\n"}
@@ -98,6 +100,7 @@ def manifest_history(people: dict[str, Person]) -> History:
         "overlays/dev/deployment.yml": text.DEV_DEPLOYMENT,
         "overlays/dev/kustomization.yml": text.OVERLAY_KUSTOMIZATION,
     }
+    # An older version in the past gives the history something to show.
     older = text.PROD_DEPLOYMENT.replace(":1.0.0", ":0.9.0")
     prod = {
         "overlays/prod/deployment.yml": older,
@@ -110,21 +113,3 @@ def manifest_history(people: dict[str, Person]) -> History:
     last = past.commit("main", 41.9, people["priya"], "Bring 1.0.0 to production\n", current)
     past.branch("dev", last)
     return past
-
-
-def _hooks(world: World, gitlab: GitLab, project: Json) -> None:
-    """Register Slipway and the EventListeners; their addresses are placeholders until a hook is sent."""
-    created = stamp(world.now())
-    every = {"tag_push_events": True, "merge_requests_events": True, "token": invented.GITLAB_HOOK_TOKEN}
-    more = {"pipeline_events": True, "deployment_events": True, "releases_events": True}
-    slipway = every | more | {"signing_token": invented.GITLAB_SIGNING_TOKEN, "name": "Slipway"}
-    slipway["url"] = f"{{hook_base}}/webhooks/gitlab/{invented.GITLAB_SOURCE}"
-    rows = [slipway]
-    for name in LISTENERS[project["path_with_namespace"]]:
-        rows.append(
-            every
-            | {"auto_disable": False, "name": name, "url": f"{{kubernetes}}/listeners/flask-app/el-{name}"}
-        )
-    for options in rows:
-        project["hooks"].append(new_hook(gitlab.state.next_id("hook"), "", created, options))
-    project["protected_branches"] = {"main": {"push": MAINTAINER, "merge": MAINTAINER}}

@@ -38,6 +38,7 @@ async def seed(world: World) -> None:
     for name, overlay in APPLICATIONS.items():
         new = name not in argocd.apps.items
         argocd.apply(application(_url(world, MANIFEST), name, overlay))
+        # Settled before it is followed: a first comparison would find everything missing and sync.
         if new:
             await argocd.settle(name)
 
@@ -62,6 +63,7 @@ async def _image(
     commit = await gitinfo.resolve(world, url, revision)
     if commit is None:
         raise LookupError(f"{SOURCE} has no {revision}: seed the Git side first")
+    # A build ends some minutes after its commit, never at the moment of the seed.
     built = datetime.fromtimestamp(int(commit.committed), UTC) + timedelta(minutes=4)
     digest = registry.store(repository, tag, revision=commit.commit, source=url, created=built)
     image = f"{registry.host}/{repository}:{tag}"

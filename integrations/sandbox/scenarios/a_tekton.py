@@ -79,6 +79,7 @@ spec:
         echo "$(params.application) $(params.version): $(params.state)"
 """
 
+# Typed results (IMAGE_URL, IMAGE_DIGEST) are how builds are recognised (tekton-api.md section 8).
 PIPELINES = """
 apiVersion: tekton.dev/v1
 kind: Pipeline
@@ -174,6 +175,7 @@ spec:
     - {name: summary, type: string, value: $(tasks.smoke.results.summary)}
 """
 
+# Filters compare checkout_sha with null: a deleted branch is a push as well.
 TRIGGERS = """
 apiVersion: triggers.tekton.dev/v1beta1
 kind: TriggerBinding

@@ -40,6 +40,7 @@ class History:
         changes = [
             FileChange(path, content=None if text is None else text.encode()) for path, text in files.items()
         ]
+        # The first parent is `from`, every further one `merge`: fast-import's own words.
         names = ("from", *("merge" for _ in parents[1:]))
         links = "".join(f"{name} :{mark}\n" for name, mark in zip(names, parents, strict=False))
         self._stream += [
@@ -64,4 +65,5 @@ class History:
 
     def write(self, repository: Repository) -> None:
         """Bring it all into the repository."""
+        # --force: the default branch exists already, empty.
         repository.run("fast-import", "--quiet", "--force", data=b"".join(self._stream))

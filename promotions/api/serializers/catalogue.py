@@ -160,6 +160,19 @@ class PromotedSerializer(serializers.ModelSerializer[Promotion]):
         fields = ("promotion", "version", "finished_at")
 
 
+class ManifestCommitSerializer(serializers.Serializer[Any]):
+    """A commit that touched the Stage's manifests; `promotion` is the key it carries, "" for any other."""
+
+    sha = serializers.CharField()
+    title = serializers.CharField()
+    author = serializers.CharField()
+    at = serializers.DateTimeField(allow_null=True)
+    url = serializers.CharField()
+    tag = serializers.CharField(help_text="What the manifests ask for at this commit")
+    digest = serializers.CharField()
+    promotion = serializers.CharField()
+
+
 class StageSerializer(serializers.ModelSerializer[Stage]):
     """The three answers about a Stage are `desired`, `running` and `promoted`; null where not yet known."""
 
@@ -176,6 +189,14 @@ class StageSerializer(serializers.ModelSerializer[Stage]):
     desired = DesiredSerializer(source="state", read_only=True, allow_null=True, default=None)
     running = RunningSerializer(source="state", read_only=True, allow_null=True, default=None)
     promoted = PromotedSerializer(source="state.promoted", read_only=True, allow_null=True, default=None)
+
+    manifest_commits = ManifestCommitSerializer(
+        source="history.commits",
+        many=True,
+        read_only=True,
+        default=(),
+        help_text="The last ones that touched its places, newest first; read when somebody looks",
+    )
 
     class Meta:
         model = Stage
@@ -194,6 +215,7 @@ class StageSerializer(serializers.ModelSerializer[Stage]):
             "desired",
             "running",
             "promoted",
+            "manifest_commits",
         )
 
 

@@ -63,6 +63,7 @@ class RunSerializer(serializers.ModelSerializer[PipelineRun]):
             "started_at",
             "completed_at",
             "gone_at",
+            "web_url",
         )
 
 

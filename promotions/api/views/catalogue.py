@@ -76,6 +76,7 @@ class Stages(Records[Stage]):
             "state__desired_version",
             "state__running_version",
             "state__promoted__version",
+            "history",
         )
 
     @extend_schema(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 from promotions import demo
 from promotions.bootstrap.environment import ROOT
@@ -22,16 +22,25 @@ HOST = "127.0.0.1"
 
 
 class Command(BaseCommand):
-    help = "Start Slipway with scenario A and simulated GitLab, Tekton, Argo CD and registry."
+    scenario = "a"
+    help = "Start Slipway with scenario A or others and simulated GitLab, Tekton, Argo CD and registry."
     requires_system_checks = ()
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--port", type=int, default=8000, help="where to listen on 127.0.0.1 (8000)")
         parser.add_argument("--data-dir", help="where everything is kept (.data)")
         parser.add_argument("--reset", action="store_true", help="forget earlier runs and start over")
+        parser.add_argument(
+            "--scenario", default="a", help="which ways of promoting to show: a, b, c, d, e, or all (a)"
+        )
         parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
 
-    def handle(self, *, port: int, reset: bool, no_browser: bool, **options: Any) -> None:
+    def handle(self, *, port: int, reset: bool, no_browser: bool, scenario: str, **options: Any) -> None:
+        try:
+            demo.chosen(scenario)
+        except ValueError as error:
+            raise CommandError(str(error)) from error
+        self.scenario = scenario
         try:
             self.run_demo(port, start_over=reset, browser=not no_browser)
         except StopRequested:
@@ -53,7 +62,7 @@ class Command(BaseCommand):
             migrate()
             urls = stack.wait_for_json(ready_file)
             os.environ["SLIPWAY_DEMO_CHAT_URL"] = demo.chat_address(urls)
-            people = demo.prepare(urls, settings.BASE_URL)
+            people = demo.prepare(urls, settings.BASE_URL, self.scenario)
             release_connections()
             # Not before: whoever waits for /healthz may sign in the moment it answers.
             stack.add_web(HOST, port)
@@ -68,7 +77,7 @@ class Command(BaseCommand):
         """Start the simulated vendors; the file in which they will write where they listen."""
         ready_file = stack.data_dir / "sandbox-ready.json"
         ready_file.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "integrations.sandbox", "--scenario", "a"]
+        command = [sys.executable, "-m", "integrations.sandbox", "--scenario", self.scenario]
         command += ["--data-dir", str(stack.data_dir / "sandbox"), "--ready-file", str(ready_file)]
         # The same ports on every start: the catalogue and clones people made keep working.
         command += ["--ports-file", str(stack.data_dir / "sandbox-ports.json")]

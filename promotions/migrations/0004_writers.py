@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('promotions', '0002_notifications'),
+        ('promotions', '0003_manifest_history'),
     ]
 
     operations = [
