@@ -120,6 +120,8 @@ STAGE = Kind(
         "write_mode",
         "team_branch",
         "merged_by_people",
+        "commit_message",
+        "branch_name",
         "argocd_connection__slug",
         "argocd_project",
         "argocd_application",

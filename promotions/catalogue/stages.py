@@ -10,6 +10,7 @@ from promotions.catalogue.problems import suggestion
 from promotions.catalogue.reading import Keys
 from promotions.catalogue.rows import Row
 from promotions.choices import EditStyle, Vendor, WriteMode
+from promotions.wording import TELLING_APART, BadTemplate, placeholders
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,8 @@ def _manifests(keys: Keys, application: ApplicationContext) -> dict[str, object]
         "write_mode": below.choice("write", WriteMode.values, WriteMode.DIRECT),
         "team_branch": below.text("team_branch"),
         "merged_by_people": below.flag("merged_by_people", False),
+        "commit_message": _template(below, "commit_message", longest=5000),
+        "branch_name": _template(below, "branch_name"),
     }
     _check_writing(below, values)
     if (
@@ -75,8 +78,22 @@ def _check_writing(keys: Keys, values: Mapping[str, object]) -> None:
         keys.wrong("team_branch", "means something only with write: team-branch.")
     if values["team_branch"] and values["team_branch"] == values["manifest_branch"]:
         keys.wrong("team_branch", "must differ from branch, or there is nothing to merge.")
+    if values["branch_name"] and values["write_mode"] != WriteMode.OWN_BRANCH:
+        keys.wrong("branch_name", "means something only with write: own-branch.")
     if values["merged_by_people"] and values["write_mode"] == WriteMode.DIRECT:
         keys.wrong("merged_by_people", "there is no merge request with write: direct.")
+
+
+def _template(keys: Keys, key: str, *, longest: int = 255) -> str:
+    template = keys.text(key, longest=longest)
+    try:
+        named = placeholders(template)
+    except BadTemplate as error:
+        keys.wrong(key, f"{error}.")
+        return ""
+    if template and key == "branch_name" and not named & TELLING_APART:
+        keys.wrong(key, "would be the same for every promotion: add {version} or {key}.")
+    return template
 
 
 def _path(keys: Keys, key: str, *, longest: int = 255) -> str:

@@ -150,6 +150,8 @@ class Stage(models.Model):
     edit_style = models.CharField(max_length=20, choices=EditStyle, default=EditStyle.TAG)
     write_mode = models.CharField(max_length=20, choices=WriteMode, default=WriteMode.DIRECT)
     team_branch = models.CharField(max_length=255, blank=True)
+    commit_message = models.TextField(blank=True, help_text="Template; the trailers follow by themselves")
+    branch_name = models.CharField(max_length=255, blank=True, help_text="Template of a branch of its own")
     merged_by_people = models.BooleanField(
         default=False, help_text="Slipway opens the merge request and waits until a person merges it"
     )

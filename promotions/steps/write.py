@@ -10,14 +10,15 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from integrations.errors import Conflict, NotFound
-from promotions import changes, repositories
-from promotions.choices import PromotionKind, WriteMode
+from promotions import changes, repositories, wording
+from promotions.choices import WriteMode
 from promotions.manifests import Change
 from promotions.models import Promotion, Stage, StepResult
 from promotions.repositories import Commit, Draft, Repository
 from promotions.steps.base import Differs, Done, Outcome, Waiting, trailer
 from promotions.steps.repair import repair
 from promotions.steps.turns import lane_of, turn
+from promotions.wording import one_line
 from promotions.workflow import person_name
 
 
@@ -39,8 +40,7 @@ def branch_name(promotion: Promotion) -> str:
         return stage.manifest_branch
     if stage.write_mode == WriteMode.TEAM_BRANCH:
         return stage.team_branch
-    name = f"slipway/{stage.application.slug}-{stage.environment.slug}-{promotion.key.hex[:12]}"
-    return name if promotion.branch_round == 1 else f"{name}-{promotion.branch_round}"
+    return wording.branch_name(promotion)
 
 
 def _find_written(repository: Repository, promotion: Promotion) -> Commit | None:
@@ -90,9 +90,21 @@ def _write(repository: Repository, promotion: Promotion) -> Outcome:
     try:
         commit = repository.write(_draft(promotion, change, base))
     except Conflict:
+        if stage.write_mode == WriteMode.OWN_BRANCH:
+            return _another_branch(promotion)
         message = _("The branch moved while writing; applying the edit to its new tip.")
         return Waiting(message, look_in=0.1, data={"lane": lane_of(stage, branch_name(promotion))})
     return _written(repository, promotion, commit, base=base)
+
+
+def _another_branch(promotion: Promotion) -> Waiting:
+    """Somebody has a branch of this name, which ours must not touch."""
+    message = _("The branch %(branch)s exists already: taking another name.")
+    return Waiting(
+        message % {"branch": branch_name(promotion)},
+        look_in=0,
+        fields={"branch_round": promotion.branch_round + 1},
+    )
 
 
 def _already_in_git(repository: Repository, promotion: Promotion, tip: str) -> Done:
@@ -147,14 +159,10 @@ def _draft(promotion: Promotion, change: Change, base: str) -> Draft:
 
 def commit_message(promotion: Promotion) -> str:
     """Return the commit's message with its trailers; values of people are kept to one line each."""
-    verb = "Roll back" if promotion.kind == PromotionKind.ROLLBACK else "Promote"
-    stage = promotion.stage
-    subject = f"{verb} {stage.application.slug} in {stage.environment.slug} to {promotion.version.label}"
-    reason = f"\n\n{_one_line(promotion.reason)}" if promotion.reason else ""
     key, value = trailer(promotion)
-    trailers = [f"{key}: {value}", f"Requested-by: {_one_line(promotion.requested_by_name)}"]
-    trailers += [f"Approved-by: {_one_line(name)}" for name in _approvers(promotion)]
-    return _one_line(subject) + reason + "\n\n" + "\n".join(trailers) + "\n"
+    trailers = [f"{key}: {value}", f"Requested-by: {one_line(promotion.requested_by_name)}"]
+    trailers += [f"Approved-by: {one_line(name)}" for name in _approvers(promotion)]
+    return wording.message_text(promotion) + "\n\n" + "\n".join(trailers) + "\n"
 
 
 def _approvers(promotion: Promotion) -> list[str]:
@@ -162,8 +170,3 @@ def _approvers(promotion: Promotion) -> list[str]:
         person_name(approval.person) if approval.person else approval.person_name
         for approval in promotion.standing_approvals()
     ]
-
-
-def _one_line(text: str) -> str:
-    """A line break in a person's text could forge a trailer."""
-    return " ".join(text.split())
