@@ -1,0 +1,11 @@
+"""Plain Git over HTTPS and SSH: read one commit's files, write one commit, without a checkout.
+
+It uses the `git` program on a local copy without file contents (a blobless bare mirror), and writes with
+a compare-and-swap of the branch (reference measurements.md, "Git").
+"""
+
+from integrations.git.mirror import Mirror
+from integrations.git.remote import Remote
+from integrations.git.types import Commit, Entry, Person, Signing
+
+__all__ = ["Commit", "Entry", "Mirror", "Person", "Remote", "Signing"]

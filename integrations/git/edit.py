@@ -1,0 +1,109 @@
+"""New contents brought into a commit's trees: only the folders on the way to a file are made anew."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from integrations.errors import Rejected
+from integrations.git.failures import Broken
+from integrations.git.objects import Node, encoded, nodes, objects, stored_tree
+from integrations.git.remote import VENDOR, checked_path
+from integrations.git.store import Repository
+from integrations.git.types import EXECUTABLE, FILE, LINK, SUBMODULE, TREE
+
+
+@dataclass
+class Edit:
+    """What must be written besides what the repository has: `root` is the id of the new root tree."""
+
+    root: str = ""
+    blobs: list[bytes] = field(default_factory=list)
+    trees: list[bytes] = field(default_factory=list)
+
+
+def object_id(kind: str, data: bytes) -> str:
+    """The id Git gives an object."""
+    return hashlib.sha1(f"{kind} {len(data)}\0".encode() + data, usedforsecurity=False).hexdigest()
+
+
+def folders_of(paths: Sequence[str]) -> list[str]:
+    """Every folder on the way to the paths, without the root, outer ones first."""
+    found: dict[str, None] = {}
+    for path in paths:
+        parts = checked_path(path).split("/")[:-1]
+        found |= {"/".join(parts[: end + 1]): None for end in range(len(parts))}
+    return sorted(found, key=lambda folder: folder.count("/"))
+
+
+def edited(repository: Repository, base: str | None, files: Mapping[str, bytes]) -> Edit | None:
+    """The edit that puts `files` on top of the commit `base`; None where the commit is not here.
+
+    Modes of files stay. Raises Rejected where a path leads through a link, a submodule or a file.
+    """
+    folders = folders_of(list(files))
+    trees = _read(repository, base, folders)
+    if trees is None:
+        return None
+    edit = Edit()
+    for path, content in files.items():
+        folder, _, name = path.rpartition("/")
+        _put_file(trees[folder], path, encoded(name), content)
+        edit.blobs.append(content)
+    for folder in reversed(folders):
+        _put_tree(edit, trees, folder)
+    edit.root = _store(edit, trees[""])
+    return edit
+
+
+_Trees = dict[str, dict[bytes, Node]]
+
+
+def _read(repository: Repository, base: str | None, folders: Sequence[str]) -> _Trees | None:
+    """The entries of all folders concerned, the root's as ""; a folder that is to be made has none."""
+    if base is None:
+        return {folder: {} for folder in ("", *folders)}
+    found = objects(repository, [f"{base}^{{tree}}", *(f"{base}:{folder}" for folder in folders)])
+    if found[0] is None:
+        return None
+    trees: _Trees = {}
+    for folder, stored in zip(("", *folders), found, strict=True):
+        if folder:
+            _check_folder(trees, folder, is_here=stored is not None)
+        is_tree = stored is not None and stored.type == "tree"
+        trees[folder] = {node.name: node for node in nodes(stored.data)} if stored and is_tree else {}
+    return trees
+
+
+def _check_folder(trees: _Trees, folder: str, *, is_here: bool) -> None:
+    parent, _, name = folder.rpartition("/")
+    node = trees[parent].get(encoded(name))
+    if node is None:
+        return
+    if node.mode != TREE:
+        raise Rejected(f"{folder} is {_what(node)}, so nothing is written below it", vendor=VENDOR)
+    if not is_here:
+        raise Broken(f"the tree {node.id} is missing")
+
+
+def _put_file(entries: dict[bytes, Node], path: str, name: bytes, content: bytes) -> None:
+    old = entries.get(name)
+    if old is not None and old.mode not in (FILE, EXECUTABLE, "100664"):
+        raise Rejected(f"{path} is {_what(old)}, so it is not written to", vendor=VENDOR)
+    entries[name] = Node(old.mode if old else FILE, name, object_id("blob", content))
+
+
+def _put_tree(edit: Edit, trees: _Trees, folder: str) -> None:
+    parent, _, name = folder.rpartition("/")
+    trees[parent][encoded(name)] = Node(TREE, encoded(name), _store(edit, trees[folder]))
+
+
+def _store(edit: Edit, entries: Mapping[bytes, Node]) -> str:
+    data = stored_tree(list(entries.values()))
+    edit.trees.append(data)
+    return object_id("tree", data)
+
+
+def _what(node: Node) -> str:
+    return {LINK: "a symbolic link", SUBMODULE: "a submodule", TREE: "a folder"}.get(node.mode, "a file")

@@ -1,0 +1,281 @@
+"""One remote repository through its local copy: the operations the product needs, and no others."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+from integrations.errors import NotFound, Rejected, Unavailable
+from integrations.git import history, transfer
+from integrations.git.edit import Edit, edited
+from integrations.git.failures import Broken
+from integrations.git.objects import Node, Stored, decoded, encoded, nodes, objects
+from integrations.git.remote import VENDOR, Remote, checked_branch
+from integrations.git.signing import signer
+from integrations.git.store import Repository, Store
+from integrations.git.types import Commit, Entry, Person, Signing
+
+T = TypeVar("T")
+_COMMIT_ID = re.compile(r"[0-9a-f]{40}")
+
+
+class Mirror:
+    """A remote repository. May be used by many threads; many processes may share `cache_dir`.
+
+    `timeout` is in seconds, for each git command. A damaged copy is fetched anew without the caller
+    noticing. Every method raises IntegrationError: Unavailable, Unauthorized, NotFound, and as said.
+    Commits are named by their full id.
+    """
+
+    def __init__(self, cache_dir: Path, remote: Remote, *, timeout: float = 60.0) -> None:
+        self.remote = remote
+        self._timeout = timeout
+        self._store = Store(cache_dir, remote.url, timeout)
+
+    def __repr__(self) -> str:
+        return f"<Mirror {self.remote.url}>"
+
+    # Reading
+
+    def tip(self, branch: str) -> str:
+        """The id of the branch's newest commit, asked of the server; its commits and trees are here then."""
+        checked_branch(branch)
+        return self._work(lambda copy: transfer.fetch_branch(self._store, copy, self.remote, branch))
+
+    def entries(self, commit: str, folder: str = "", *, recursive: bool = False) -> tuple[Entry, ...]:
+        """What is in a folder ("" is the root), or in all folders below too. NotFound where there is none."""
+        checked = _checked_commit(commit)
+        return self._work(lambda copy: self._entries(copy, checked, folder.strip("/"), recursive))
+
+    def read(self, commit: str, path: str) -> bytes:
+        """A file's bytes, or a symbolic link's target. NotFound where there is none."""
+        return self.read_many(commit, [path])[path]
+
+    def read_many(self, commit: str, paths: Sequence[str]) -> dict[str, bytes]:
+        """The bytes of several files; what is not here yet comes in one fetch. NotFound if one is missing."""
+        checked, wanted = _checked_commit(commit), list(dict.fromkeys(paths))
+        return self._work(lambda copy: self._read_many(copy, checked, wanted))
+
+    def commit(self, commit: str) -> Commit:
+        """One commit, with the paths it changed."""
+        return self._log(_checked_commit(commit), "-1", commit, paths=True)[0]
+
+    def commits(self, base: str, tip: str, *, limit: int = 200) -> list[Commit]:
+        """The commits `tip` has and `base` has not, newest first, each with the paths it changed."""
+        selection = (f"--max-count={limit}", _checked_commit(tip), f"^{_checked_commit(base)}")
+        return self._log(tip, *selection, paths=True, also=base)
+
+    def is_ancestor(self, ancestor: str, descendant: str) -> bool:
+        """Whether `descendant` holds `ancestor` (or is it)."""
+        pair = _checked_commit(ancestor), _checked_commit(descendant)
+
+        def ask(copy: Repository) -> bool:
+            self._need(copy, *pair)
+            done = copy.git("merge-base", "--is-ancestor", *pair)
+            if done.status not in (0, 1):
+                raise Broken(done.err)
+            return done.status == 0
+
+        return self._work(ask)
+
+    def find_commit_by_trailer(self, branch: str, base: str | None, key: str, value: str) -> Commit | None:
+        """The first commit on the branch since `base` whose trailers say `key: value`, or None.
+
+        This is how a write is found again after a time-out; the branch is asked for anew. Where `base` is
+        None or gone, for somebody rewrote the branch, its whole history is searched.
+        """
+        tip = self.tip(branch)
+        # Git looks for the text anywhere in the message, which only spares us reading all the others.
+        wanted = ["--fixed-strings", f"--grep={value}", tip]
+        try:
+            found = self._log(tip, *wanted, *([f"^{_checked_commit(base)}"] if base else []), also=base)
+        except NotFound:
+            found = self._log(tip, *wanted)
+        ours = [commit for commit in found if value in commit.trailer(key)]
+        return ours[-1] if ours else None
+
+    # Writing
+
+    def create_commit(
+        self,
+        branch: str,
+        base: str | None,
+        files: Mapping[str, bytes],
+        *,
+        message: str,
+        author: Person,
+        committer: Person,
+        when: datetime,
+        signing: Signing | None = None,
+        new_branch: bool = False,
+    ) -> Commit:
+        """One commit on top of `base`, brought to the branch if `base` still is its tip.
+
+        `new_branch` makes the branch, which must not exist; `base` None starts a repository without commits.
+        Files keep their modes; new ones are plain files. Raises Conflict when the branch moved (nothing was
+        written: read again), Rejected with the server's words, Unavailable when nobody knows what became of
+        it: then look for the commit's trailer before writing again. It is never pushed twice.
+        """
+        checked_branch(branch)
+        parent = _checked_commit(base) if base else None
+        texts = (message, author.name, author.email, committer.name, committer.email)
+        if not all(texts) or "\0" in "".join(texts):
+            raise Rejected("A commit needs a message, an author and a committer", vendor=VENDOR)
+        headers = _identity("AUTHOR", author, when) | _identity("COMMITTER", committer, when)
+
+        def make(copy: Repository) -> Commit:
+            tree = _write_objects(copy, self._edited(copy, parent, files))
+            with signer(signing, self._timeout) as way:
+                arguments = ["-S"] if way else []
+                arguments += ["-p", parent] if parent else []
+                environ = headers | dict(way.environ if way else {})
+                out = copy.local(
+                    "commit-tree",
+                    *arguments,
+                    tree,
+                    data=message.encode(),
+                    config=way.config if way else (),
+                    environ=environ,
+                )
+            return history.log(copy, "-1", out.decode().strip(), paths=True)[0]
+
+        commit = self._work(make)
+        lease = None if new_branch else parent
+        self._work(lambda copy: transfer.push(copy, self.remote, branch, lease, commit.id))
+        return commit
+
+    # How
+
+    def _work(self, act: Callable[[Repository], T]) -> T:
+        """Do something with the copy; where that shows it to be damaged, once more with a new one."""
+        for last in (False, True):
+            try:
+                with self._store.opened() as copy:
+                    generation = copy.generation
+                    return act(copy)
+            except Broken as broken:
+                if last:
+                    raise Unavailable(f"The repository cannot be read: {broken}", vendor=VENDOR) from broken
+                self._store.discard(generation)
+        raise AssertionError("not reached")
+
+    def _need(self, copy: Repository, *commits: str) -> None:
+        """Fetch the commits that are not here: those of another process's copy, or off every branch."""
+        out = copy.local("cat-file", "--batch-check", data="".join(f"{each}\n" for each in commits).encode())
+        for commit, line in zip(commits, out.decode().splitlines(), strict=True):
+            if line.endswith(" missing"):
+                transfer.fetch_commit(copy, self.remote, commit)
+
+    def _log(self, tip: str, *selection: str, paths: bool = False, also: str | None = None) -> list[Commit]:
+        def ask(copy: Repository) -> list[Commit]:
+            self._need(copy, tip, *([also] if also else []))
+            return history.log(copy, *selection, paths=paths)
+
+        return self._work(ask)
+
+    def _tree(self, copy: Repository, commit: str, folder: str) -> list[Node]:
+        found = self._objects(copy, commit, [f"{commit}:{folder}" if folder else f"{commit}^{{tree}}"])[0]
+        if found is None or found.type != "tree":
+            raise NotFound(f"There is no folder {folder or '/'} at commit {commit[:8]}", vendor=VENDOR)
+        return nodes(found.data)
+
+    def _objects(self, copy: Repository, commit: str, names: Sequence[str]) -> list[Stored | None]:
+        found = objects(copy, names)
+        if None in found and objects(copy, [commit])[0] is None:
+            transfer.fetch_commit(copy, self.remote, commit)
+            found = objects(copy, names)
+        return found
+
+    def _entries(self, copy: Repository, commit: str, folder: str, recursive: bool) -> tuple[Entry, ...]:
+        prefix = f"{folder}/" if folder else ""
+        found = self._tree(copy, commit, folder)
+        if not recursive:
+            return tuple(_entry(prefix, node) for node in found)
+        out = copy.local("ls-tree", "-r", "-t", "-z", f"{commit}:{folder}")
+        return tuple(_listed(prefix, line) for line in out.split(b"\0") if line)
+
+    def _read_many(self, copy: Repository, commit: str, paths: Sequence[str]) -> dict[str, bytes]:
+        found = dict(
+            zip(paths, self._objects(copy, commit, [f"{commit}:{each}" for each in paths]), strict=True)
+        )
+        absent = [path for path, stored in found.items() if stored is None]
+        if absent:
+            ids = {path: self._blob_id(copy, commit, path) for path in absent}
+            transfer.fetch_objects(copy, self.remote, list(ids.values()))
+            found |= dict(zip(absent, objects(copy, list(ids.values())), strict=True))
+        return {path: _content(commit, path, stored) for path, stored in found.items()}
+
+    def _blob_id(self, copy: Repository, commit: str, path: str) -> str:
+        folder, _, name = path.rpartition("/")
+        for node in self._tree(copy, commit, folder):
+            if node.name == encoded(name) and node.type == "blob":
+                return node.id
+        raise _no_file(commit, path)
+
+    def _edited(self, copy: Repository, base: str | None, files: Mapping[str, bytes]) -> Edit:
+        edit = edited(copy, base, files)
+        if edit is None and base:
+            transfer.fetch_commit(copy, self.remote, base)
+            edit = edited(copy, base, files)
+        if edit is None:
+            raise Broken(f"commit {base} is missing after it was fetched")
+        if not edit.trees or (
+            base and copy.local("rev-parse", f"{base}^{{tree}}").decode().strip() == edit.root
+        ):
+            raise Rejected("The files already are as they should become: nothing to commit", vendor=VENDOR)
+        return edit
+
+
+def _checked_commit(commit: str) -> str:
+    if not _COMMIT_ID.fullmatch(commit):
+        raise NotFound(f"{commit!r} is not the full id of a commit", vendor=VENDOR)
+    return commit
+
+
+def _identity(role: str, person: Person, when: datetime) -> dict[str, str]:
+    date = f"@{int(when.timestamp())} {when.strftime('%z') or '+0000'}"
+    return {
+        f"GIT_{role}_NAME": person.name,
+        f"GIT_{role}_EMAIL": person.email,
+        f"GIT_{role}_DATE": date,
+    }
+
+
+def _write_objects(copy: Repository, edit: Edit) -> str:
+    """Store what is new, one process per kind of object; return the root tree's id."""
+    for kind, contents in (("blob", edit.blobs), ("tree", edit.trees)):
+        with tempfile.TemporaryDirectory(prefix="slipway-git-") as folder:
+            names = []
+            for number, content in enumerate(contents):
+                path = Path(folder) / str(number)
+                path.write_bytes(content)
+                names.append(f"{path}\n")
+            command = ("hash-object", "-w", "--no-filters", "-t", kind, "--stdin-paths")
+            written = copy.local(*command, data="".join(names).encode())
+    if edit.root not in written.decode().split():
+        raise Broken("git stored another tree than was computed")
+    return edit.root
+
+
+def _entry(prefix: str, node: Node) -> Entry:
+    return Entry(f"{prefix}{decoded(node.name)}", node.type, node.id, node.mode)
+
+
+def _listed(prefix: str, line: bytes) -> Entry:
+    meta, _, path = line.partition(b"\t")
+    mode, kind, object_id = meta.decode().split()
+    return Entry(f"{prefix}{decoded(path)}", kind, object_id, mode)
+
+
+def _content(commit: str, path: str, stored: Stored | None) -> bytes:
+    if stored is None or stored.type != "blob":
+        raise _no_file(commit, path)
+    return stored.data
+
+
+def _no_file(commit: str, path: str) -> NotFound:
+    return NotFound(f"There is no file {path} at commit {commit[:8]}", vendor=VENDOR)
