@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 USER, TOKEN = "slipway", "token-of-slipway-f3a9"
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin")
+_ALLOWED = "Basic " + base64.b64encode(f"{USER}:{TOKEN}".encode()).decode()
 ENVIRONMENT = {
     "PATH": os.environ.get("PATH", os.defpath),
     "HOME": "/nonexistent",
@@ -96,8 +97,11 @@ class HttpServer:
 
     folder: Path
     requests: list[str] = field(default_factory=list)
-    # Paths that are answered with a status instead, or not at all (0).
+    # The last part of a path (with its query) that is answered with a status instead, that is not served
+    # at all, and that is served without telling the client.
     faults: dict[str, int] = field(default_factory=dict)
+    silent: set[str] = field(default_factory=set)
+    deaf: set[str] = field(default_factory=set)
     port: int = 0
 
     def url(self, name: str) -> str:
@@ -110,7 +114,7 @@ class HttpServer:
 @contextlib.contextmanager
 def http_server(folder: Path) -> Iterator[HttpServer]:
     server = HttpServer(folder)
-    listening = _Listening(("127.0.0.1", 0), _handler_for(server))
+    listening = _Listening(server)
     server.port = listening.server_address[1]
     thread = threading.Thread(target=listening.serve_forever, args=(0.02,), daemon=True)
     thread.start()
@@ -125,87 +129,93 @@ def http_server(folder: Path) -> Iterator[HttpServer]:
 
 class _Listening(ThreadingHTTPServer):
     daemon_threads = True
-    stopping = threading.Event()
+    request_queue_size = 64
+
+    def __init__(self, site: HttpServer) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.site = site
+        self.stopping = threading.Event()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Clients that are killed hang up: nothing to tell."""
 
 
-def _handler_for(server: HttpServer) -> type[BaseHTTPRequestHandler]:
-    allowed = "Basic " + base64.b64encode(f"{USER}:{TOKEN}".encode()).decode()
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Listening
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    def setup(self) -> None:
+        super().setup()
+        # A response is several small writes: without this each waits for the last one's receipt.
+        self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-        def setup(self) -> None:
-            super().setup()
-            # A response is several small writes: without this each waits for the last one's receipt.
-            self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def do_GET(self) -> None:
+        site = self.server.site
+        site.requests.append(f"{self.command} {self.path}")
+        path = self.path.rpartition("/")[2]
+        body = self._body()
+        if self.headers.get("Authorization") != _ALLOWED:
+            self._plain(401, {"WWW-Authenticate": 'Basic realm="Git"'})
+        elif path in site.silent:
+            self.server.stopping.wait(20)
+        elif path in site.faults:
+            self._plain(site.faults[path], {"Location": "/elsewhere"})
+        else:
+            self._backend(body, answered=path not in site.deaf)
 
-        def do_GET(self) -> None:
-            server.requests.append(f"{self.command} {self.path}")
-            path = self.path.rpartition("/")[2].partition("?")[0]
-            body = self._body()
-            if self.headers.get("Authorization") != allowed:
-                self._plain(401, {"WWW-Authenticate": 'Basic realm="Git"'})
-            elif (fault := server.faults.get(path)) is not None:
-                _Listening.stopping.wait(20) if fault == 0 else self._plain(fault, {"Location": "/elsewhere"})
-            else:
-                self._backend(body)
+    do_POST = do_GET
 
-        do_POST = do_GET
-
-        def _body(self) -> bytes:
-            if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
-                return self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            body = bytearray()
-            while size := int(self.rfile.readline().split(b";")[0], 16):
-                body += self.rfile.read(size)
-                self.rfile.readline()
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = bytearray()
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            body += self.rfile.read(size)
             self.rfile.readline()
-            return bytes(body)
+        self.rfile.readline()
+        return bytes(body)
 
-        def _plain(self, status: int, headers: dict[str, str]) -> None:
-            self.send_response(status)
-            for name, value in {**headers, "Content-Length": "0"}.items():
-                self.send_header(name, value)
-            self.end_headers()
+    def _plain(self, status: int, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": "0"}.items():
+            self.send_header(name, value)
+        self.end_headers()
 
-        def _backend(self, body: bytes) -> None:
-            environ = ENVIRONMENT | self._cgi(len(body))
-            with subprocess.Popen(
-                ["git", "http-backend"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environ
-            ) as process:
-                out, _ = process.communicate(body)
-            head, _, content = out.partition(b"\r\n\r\n")
-            fields = dict(line.split(": ", 1) for line in head.decode().split("\r\n"))
-            self.send_response(int(fields.pop("Status", "200").split()[0]))
-            for name, value in fields.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+    def _backend(self, body: bytes, *, answered: bool) -> None:
+        environ = ENVIRONMENT | self._cgi(len(body))
+        with subprocess.Popen(
+            ["git", "http-backend"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environ
+        ) as process:
+            out, _ = process.communicate(body)
+        if not answered:
+            self.server.stopping.wait(20)
+            return
+        head, _, content = out.partition(b"\r\n\r\n")
+        fields = dict(line.split(": ", 1) for line in head.decode().split("\r\n"))
+        self.send_response(int(fields.pop("Status", "200").split()[0]))
+        for name, value in {**fields, "Content-Length": str(len(content))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
 
-        def _cgi(self, size: int) -> dict[str, str]:
-            parts = urlsplit(self.path)
-            return {
-                "GIT_PROJECT_ROOT": str(server.folder),
-                "GIT_HTTP_EXPORT_ALL": "1",
-                "PATH_INFO": parts.path,
-                "REQUEST_METHOD": self.command,
-                "QUERY_STRING": parts.query,
-                "CONTENT_TYPE": self.headers.get("Content-Type", ""),
-                "CONTENT_LENGTH": str(size),
-                "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
-                "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
-                "REMOTE_USER": USER,
-                "REMOTE_ADDR": "127.0.0.1",
-            }
+    def _cgi(self, size: int) -> dict[str, str]:
+        parts = urlsplit(self.path)
+        return {
+            "GIT_PROJECT_ROOT": str(self.server.site.folder),
+            "GIT_HTTP_EXPORT_ALL": "1",
+            "PATH_INFO": parts.path,
+            "REQUEST_METHOD": self.command,
+            "QUERY_STRING": parts.query,
+            "CONTENT_TYPE": self.headers.get("Content-Type", ""),
+            "CONTENT_LENGTH": str(size),
+            "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
+            "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
+            "REMOTE_USER": USER,
+            "REMOTE_ADDR": "127.0.0.1",
+        }
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    return Handler
+    def log_message(self, *_: object) -> None:
+        pass
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from integrations.errors import NotFound, Rejected, Unavailable
-from integrations.git import history, transfer
+from integrations.git import history, reading, transfer
 from integrations.git.edit import Edit, edited
 from integrations.git.failures import Broken
-from integrations.git.objects import Node, Stored, decoded, encoded, nodes, objects
 from integrations.git.remote import VENDOR, Remote, checked_branch
 from integrations.git.signing import signer
 from integrations.git.store import Repository, Store
@@ -48,8 +47,10 @@ class Mirror:
 
     def entries(self, commit: str, folder: str = "", *, recursive: bool = False) -> tuple[Entry, ...]:
         """What is in a folder ("" is the root), or in all folders below too. NotFound where there is none."""
-        checked = _checked_commit(commit)
-        return self._work(lambda copy: self._entries(copy, checked, folder.strip("/"), recursive))
+        checked, where = _checked_commit(commit), folder.strip("/")
+        return self._work(
+            lambda copy: reading.entries(copy, self.remote, checked, where, recursive=recursive)
+        )
 
     def read(self, commit: str, path: str) -> bytes:
         """A file's bytes, or a symbolic link's target. NotFound where there is none."""
@@ -58,7 +59,7 @@ class Mirror:
     def read_many(self, commit: str, paths: Sequence[str]) -> dict[str, bytes]:
         """The bytes of several files; what is not here yet comes in one fetch. NotFound if one is missing."""
         checked, wanted = _checked_commit(commit), list(dict.fromkeys(paths))
-        return self._work(lambda copy: self._read_many(copy, checked, wanted))
+        return self._work(lambda copy: reading.read_many(copy, self.remote, checked, wanted))
 
     def commit(self, commit: str) -> Commit:
         """One commit, with the paths it changed."""
@@ -74,7 +75,7 @@ class Mirror:
         pair = _checked_commit(ancestor), _checked_commit(descendant)
 
         def ask(copy: Repository) -> bool:
-            self._need(copy, *pair)
+            reading.need(copy, self.remote, *pair)
             done = copy.git("merge-base", "--is-ancestor", *pair)
             if done.status not in (0, 1):
                 raise Broken(done.err)
@@ -163,58 +164,12 @@ class Mirror:
                 self._store.discard(generation)
         raise AssertionError("not reached")
 
-    def _need(self, copy: Repository, *commits: str) -> None:
-        """Fetch the commits that are not here: those of another process's copy, or off every branch."""
-        out = copy.local("cat-file", "--batch-check", data="".join(f"{each}\n" for each in commits).encode())
-        for commit, line in zip(commits, out.decode().splitlines(), strict=True):
-            if line.endswith(" missing"):
-                transfer.fetch_commit(copy, self.remote, commit)
-
     def _log(self, tip: str, *selection: str, paths: bool = False, also: str | None = None) -> list[Commit]:
         def ask(copy: Repository) -> list[Commit]:
-            self._need(copy, tip, *([also] if also else []))
+            reading.need(copy, self.remote, tip, *([also] if also else []))
             return history.log(copy, *selection, paths=paths)
 
         return self._work(ask)
-
-    def _tree(self, copy: Repository, commit: str, folder: str) -> list[Node]:
-        found = self._objects(copy, commit, [f"{commit}:{folder}" if folder else f"{commit}^{{tree}}"])[0]
-        if found is None or found.type != "tree":
-            raise NotFound(f"There is no folder {folder or '/'} at commit {commit[:8]}", vendor=VENDOR)
-        return nodes(found.data)
-
-    def _objects(self, copy: Repository, commit: str, names: Sequence[str]) -> list[Stored | None]:
-        found = objects(copy, names)
-        if None in found and objects(copy, [commit])[0] is None:
-            transfer.fetch_commit(copy, self.remote, commit)
-            found = objects(copy, names)
-        return found
-
-    def _entries(self, copy: Repository, commit: str, folder: str, recursive: bool) -> tuple[Entry, ...]:
-        prefix = f"{folder}/" if folder else ""
-        found = self._tree(copy, commit, folder)
-        if not recursive:
-            return tuple(_entry(prefix, node) for node in found)
-        out = copy.local("ls-tree", "-r", "-t", "-z", f"{commit}:{folder}")
-        return tuple(_listed(prefix, line) for line in out.split(b"\0") if line)
-
-    def _read_many(self, copy: Repository, commit: str, paths: Sequence[str]) -> dict[str, bytes]:
-        found = dict(
-            zip(paths, self._objects(copy, commit, [f"{commit}:{each}" for each in paths]), strict=True)
-        )
-        absent = [path for path, stored in found.items() if stored is None]
-        if absent:
-            ids = {path: self._blob_id(copy, commit, path) for path in absent}
-            transfer.fetch_objects(copy, self.remote, list(ids.values()))
-            found |= dict(zip(absent, objects(copy, list(ids.values())), strict=True))
-        return {path: _content(commit, path, stored) for path, stored in found.items()}
-
-    def _blob_id(self, copy: Repository, commit: str, path: str) -> str:
-        folder, _, name = path.rpartition("/")
-        for node in self._tree(copy, commit, folder):
-            if node.name == encoded(name) and node.type == "blob":
-                return node.id
-        raise _no_file(commit, path)
 
     def _edited(self, copy: Repository, base: str | None, files: Mapping[str, bytes]) -> Edit:
         edit = edited(copy, base, files)
@@ -259,23 +214,3 @@ def _write_objects(copy: Repository, edit: Edit) -> str:
     if edit.root not in written.decode().split():
         raise Broken("git stored another tree than was computed")
     return edit.root
-
-
-def _entry(prefix: str, node: Node) -> Entry:
-    return Entry(f"{prefix}{decoded(node.name)}", node.type, node.id, node.mode)
-
-
-def _listed(prefix: str, line: bytes) -> Entry:
-    meta, _, path = line.partition(b"\t")
-    mode, kind, object_id = meta.decode().split()
-    return Entry(f"{prefix}{decoded(path)}", kind, object_id, mode)
-
-
-def _content(commit: str, path: str, stored: Stored | None) -> bytes:
-    if stored is None or stored.type != "blob":
-        raise _no_file(commit, path)
-    return stored.data
-
-
-def _no_file(commit: str, path: str) -> NotFound:
-    return NotFound(f"There is no file {path} at commit {commit[:8]}", vendor=VENDOR)

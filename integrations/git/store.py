@@ -15,7 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from integrations.errors import Unavailable
-from integrations.git.failures import local_failure
+from integrations.git.failures import damaged, local_failure
 from integrations.git.locks import locked
 from integrations.git.process import MAX_OUTPUT, Done, environment, run
 from integrations.git.remote import VENDOR
@@ -70,7 +70,8 @@ class Repository:
     ) -> bytes:
         """The output of a command that needs no server; raises Broken where the copy is damaged."""
         done = self.git(*arguments, data=data, config=config, environ=environ)
-        if done.status:
+        # Some commands complain of damage, take the object for missing and call it a success.
+        if done.status or damaged(done):
             raise local_failure(done)
         return done.out
 

@@ -1,0 +1,106 @@
+"""Read commits, folders and files from the copy; what is not here yet is fetched, and no more than that."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from integrations.errors import NotFound
+from integrations.git import transfer
+from integrations.git.failures import Broken
+from integrations.git.objects import Node, Stored, decoded, encoded, nodes, objects
+from integrations.git.remote import VENDOR, Remote
+from integrations.git.store import Repository
+from integrations.git.types import Entry
+
+
+def need(copy: Repository, remote: Remote, *commits: str) -> None:
+    """Fetch the commits that are not here: those of another process's copy, or off every branch."""
+    out = copy.local("cat-file", "--batch-check", data="".join(f"{each}\n" for each in commits).encode())
+    for commit, line in zip(commits, out.decode().splitlines(), strict=True):
+        if line.endswith(" missing"):
+            transfer.fetch_commit(copy, remote, commit)
+
+
+def entries(
+    copy: Repository, remote: Remote, commit: str, folder: str, *, recursive: bool
+) -> tuple[Entry, ...]:
+    """What is in a folder, or also in all folders below it."""
+    prefix = f"{folder}/" if folder else ""
+    found = _tree(copy, remote, commit, folder)
+    if not recursive:
+        return tuple(_entry(prefix, node) for node in found)
+    out = copy.local("ls-tree", "-r", "-t", "-z", f"{commit}:{folder}")
+    return tuple(_listed(prefix, line) for line in out.split(b"\0") if line)
+
+
+def read_many(copy: Repository, remote: Remote, commit: str, paths: Sequence[str]) -> dict[str, bytes]:
+    """The bytes of files; all that are not here come in one fetch."""
+    stored = _objects(copy, remote, commit, [f"{commit}:{path}" for path in paths])
+    found = dict(zip(paths, stored, strict=True))
+    absent = [path for path in paths if found[path] is None]
+    if absent:
+        ids = [_blob_id(copy, remote, commit, path) for path in absent]
+        transfer.fetch_objects(copy, remote, ids)
+        found |= dict(zip(absent, objects(copy, ids), strict=True))
+    return {path: _content(commit, path, each) for path, each in found.items()}
+
+
+def _objects(copy: Repository, remote: Remote, commit: str, names: Sequence[str]) -> list[Stored | None]:
+    found = objects(copy, names)
+    if None in found and objects(copy, [commit])[0] is None:
+        transfer.fetch_commit(copy, remote, commit)
+        found = objects(copy, names)
+    return found
+
+
+def _tree(copy: Repository, remote: Remote, commit: str, folder: str) -> list[Node]:
+    found = _objects(copy, remote, commit, [f"{commit}:{folder}"])[0]
+    if found is None:
+        _check_whole(copy, commit, folder)
+    if found is None or found.type != "tree":
+        raise NotFound(f"There is no folder {folder or '/'} at commit {commit[:8]}", vendor=VENDOR)
+    return nodes(found.data)
+
+
+def _check_whole(copy: Repository, commit: str, folder: str) -> None:
+    """Raise Broken where a folder seems to be absent because a tree on the way to it is lost."""
+    parts = folder.split("/") if folder else []
+    ways = ["/".join(parts[:depth]) for depth in range(len(parts) + 1)]
+    for way, stored in zip(ways, objects(copy, [f"{commit}:{way}" for way in ways]), strict=True):
+        if stored is None:
+            raise Broken(f"the tree of {way or '/'} at {commit} is missing")
+        below = parts[len(way.split("/")) if way else 0 :]
+        if stored.type != "tree" or not below:
+            return
+        if encoded(below[0]) not in {node.name for node in nodes(stored.data) if node.type == "tree"}:
+            return
+
+
+def _blob_id(copy: Repository, remote: Remote, commit: str, path: str) -> str:
+    folder, _, name = path.rpartition("/")
+    for node in _tree(copy, remote, commit, folder):
+        if node.name == encoded(name) and node.type == "blob":
+            return node.id
+    raise _no_file(commit, path)
+
+
+def _content(commit: str, path: str, stored: Stored | None) -> bytes:
+    if stored is None:
+        raise Broken(f"{path} at {commit} is missing after it was fetched")
+    if stored.type != "blob":
+        raise _no_file(commit, path)
+    return stored.data
+
+
+def _no_file(commit: str, path: str) -> NotFound:
+    return NotFound(f"There is no file {path} at commit {commit[:8]}", vendor=VENDOR)
+
+
+def _entry(prefix: str, node: Node) -> Entry:
+    return Entry(f"{prefix}{decoded(node.name)}", node.type, node.id, node.mode)
+
+
+def _listed(prefix: str, line: bytes) -> Entry:
+    meta, _, path = line.partition(b"\t")
+    mode, kind, object_id = meta.decode().split()
+    return Entry(f"{prefix}{decoded(path)}", kind, object_id, mode)

@@ -1,0 +1,1 @@
+"""The plain Git adapter, against real Git servers on loopback."""
