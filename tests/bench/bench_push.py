@@ -84,7 +84,6 @@ class Case:
     def bare_push(self, number: int) -> float:
         """Seconds for `git push` of a commit like ours that was made before the clock starts."""
         git = f"--git-dir={self.clone}"
-        self.run(git, "fetch", "--quiet", "origin", "+refs/heads/main:refs/heads/main")
         stream = "commit refs/heads/ready\ncommitter A <a@b> now\ndata 4\nPush\nfrom refs/heads/main^0\n"
         stream += f"M 100644 inline {self.path}\ndata <<END\nimage: pushed {number}\nEND\n"
         self.run(git, "fast-import", "--quiet", "--force", "--date-format=now", data=stream.encode())
