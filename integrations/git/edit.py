@@ -65,6 +65,8 @@ def write(repository: Repository, edit: Edit) -> None:
             store(repository, kind, content)
 
 
+# Very old versions of Git stored 100664.
+_PLAIN = (FILE, EXECUTABLE, "100664")
 _Trees = dict[str, dict[bytes, Node]]
 
 
@@ -72,7 +74,7 @@ def _read(repository: Repository, base: str | None, folders: Sequence[str]) -> _
     """The entries of all folders concerned, the root's as ""; a folder that is to be made has none."""
     if base is None:
         return {folder: {} for folder in ("", *folders)}
-    found = objects(repository, [f"{base}^{{tree}}", *(f"{base}:{folder}" for folder in folders)])
+    found = objects(repository, [f"{base}:{folder}" for folder in ("", *folders)])
     if found[0] is None:
         return None
     trees: _Trees = {}
@@ -89,7 +91,7 @@ def _check_folder(trees: _Trees, folder: str, *, is_here: bool) -> None:
     node = trees[parent].get(encoded(name))
     if node is None:
         return
-    if node.mode != TREE:
+    if node.full_mode != TREE:
         raise Rejected(f"{folder} is {_what(node)}, so nothing is written below it", vendor=VENDOR)
     if not is_here:
         raise Broken(f"the tree {node.id} is missing")
@@ -98,23 +100,25 @@ def _check_folder(trees: _Trees, folder: str, *, is_here: bool) -> None:
 def _put_file(entries: dict[bytes, Node], path: str, name: bytes, content: bytes) -> bool:
     """Whether that changes anything."""
     old = entries.get(name)
-    if old is not None and old.mode not in (FILE, EXECUTABLE, "100664"):
+    if old is not None and old.full_mode not in _PLAIN:
         raise Rejected(f"{path} is {_what(old)}, so it is not written to", vendor=VENDOR)
-    new = Node(old.mode if old else FILE, name, object_id("blob", content))
+    mode = old.mode if old else FILE.encode()
+    new = Node(mode, name, bytes.fromhex(object_id("blob", content)))
     entries[name] = new
     return new != old
 
 
 def _put_tree(edit: Edit, trees: _Trees, folder: str) -> None:
     parent, _, name = folder.rpartition("/")
-    trees[parent][encoded(name)] = Node(TREE, encoded(name), _keep(edit, trees[folder]))
+    made = bytes.fromhex(_keep(edit, trees[folder]))
+    trees[parent][encoded(name)] = Node(TREE.lstrip("0").encode(), encoded(name), made)
 
 
 def _keep(edit: Edit, entries: Mapping[bytes, Node]) -> str:
-    data = stored_tree(list(entries.values()))
+    data = stored_tree(entries.values())
     edit.trees.append(data)
     return object_id("tree", data)
 
 
 def _what(node: Node) -> str:
-    return {LINK: "a symbolic link", SUBMODULE: "a submodule", TREE: "a folder"}.get(node.mode, "a file")
+    return {LINK: "a symbolic link", SUBMODULE: "a submodule", TREE: "a folder"}.get(node.full_mode, "a file")
