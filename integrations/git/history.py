@@ -43,6 +43,13 @@ def trailers(block: str) -> Iterator[tuple[str, str]]:
             yield key.strip(), value.strip()
 
 
+def own_trailers(message: str) -> tuple[tuple[str, str], ...]:
+    """The trailers of a message of our own making: its last paragraph, where all lines are pairs."""
+    paragraph = message.rstrip().rpartition("\n\n")[2]
+    pairs = tuple(trailers(paragraph))
+    return pairs if "\n\n" in message.rstrip() and len(pairs) == len(paragraph.splitlines()) else ()
+
+
 def _commits(out: bytes) -> Iterator[Commit]:
     """Fields end with NUL; so do the raw lines and the paths behind them, and a raw line starts with ":"."""
     pieces = out.split(b"\0")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TypeVar
 
 from integrations.errors import NotFound, Rejected, Unavailable
 from integrations.git import history, reading, transfer
-from integrations.git.edit import Edit, edited
+from integrations.git.edit import Edit, edited, write
 from integrations.git.failures import Broken
 from integrations.git.remote import VENDOR, Remote, checked_branch
 from integrations.git.signing import signer
@@ -134,20 +133,10 @@ class Mirror:
         headers = _identity("AUTHOR", author, when) | _identity("COMMITTER", committer, when)
 
         def make(copy: Repository) -> Commit:
-            tree = _write_objects(copy, self._edited(copy, parent, files))
-            with signer(signing, self._timeout) as way:
-                arguments = ["-S"] if way else []
-                arguments += ["-p", parent] if parent else []
-                environ = headers | dict(way.environ if way else {})
-                out = copy.local(
-                    "commit-tree",
-                    *arguments,
-                    tree,
-                    data=message.encode(),
-                    config=way.config if way else (),
-                    environ=environ,
-                )
-            return history.log(copy, "-1", out.decode().strip(), paths=True)[0]
+            edit = self._edited(copy, parent, files)
+            write(copy, edit)
+            made = self._commit(copy, edit.root, parent, message, headers, signing)
+            return _told(made, parent, message, author, committer, when, edit.changed)
 
         commit = self._work(make)
         lease = None if new_branch else parent
@@ -190,11 +179,29 @@ class Mirror:
             edit = edited(copy, base, files)
         if edit is None:
             raise Broken(f"commit {base} is missing after it was fetched")
-        if not edit.trees or (
-            base and copy.local("rev-parse", f"{base}^{{tree}}").decode().strip() == edit.root
-        ):
+        if not edit.changed:
             raise Rejected("The files already are as they should become: nothing to commit", vendor=VENDOR)
         return edit
+
+    def _commit(
+        self,
+        copy: Repository,
+        tree: str,
+        parent: str | None,
+        message: str,
+        headers: Mapping[str, str],
+        signing: Signing | None,
+    ) -> str:
+        with signer(signing, self._timeout) as way:
+            arguments = [*(["-S"] if way else []), *(["-p", parent] if parent else []), tree]
+            out = copy.local(
+                "commit-tree",
+                *arguments,
+                data=message.encode(),
+                config=way.config if way else (),
+                environ={**headers, **(way.environ if way else {})},
+            )
+        return out.decode().strip()
 
 
 def _checked_commit(commit: str) -> str:
@@ -212,17 +219,26 @@ def _identity(role: str, person: Person, when: datetime) -> dict[str, str]:
     }
 
 
-def _write_objects(copy: Repository, edit: Edit) -> str:
-    """Store what is new, one process per kind of object; return the root tree's id."""
-    for kind, contents in (("blob", edit.blobs), ("tree", edit.trees)):
-        with tempfile.TemporaryDirectory(prefix="slipway-git-") as folder:
-            names = []
-            for number, content in enumerate(contents):
-                path = Path(folder) / str(number)
-                path.write_bytes(content)
-                names.append(f"{path}\n")
-            command = ("hash-object", "-w", "--no-filters", "-t", kind, "--stdin-paths")
-            written = copy.local(*command, data="".join(names).encode())
-    if edit.root not in written.decode().split():
-        raise Broken("git stored another tree than was computed")
-    return edit.root
+def _told(
+    commit: str,
+    parent: str | None,
+    message: str,
+    author: Person,
+    committer: Person,
+    when: datetime,
+    paths: Sequence[str],
+) -> Commit:
+    """The commit as `commit()` would read it, without a process that reads it."""
+    return Commit(
+        id=commit,
+        parent_ids=(parent,) if parent else (),
+        message=message,
+        author_name=author.name,
+        author_email=author.email,
+        authored_at=when.replace(microsecond=0),
+        committer_name=committer.name,
+        committer_email=committer.email,
+        committed_at=when.replace(microsecond=0),
+        trailers=history.own_trailers(message),
+        paths=tuple(sorted(paths)),
+    )

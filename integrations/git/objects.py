@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import hashlib
+import re
+import uuid
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from integrations.git.failures import Broken
 from integrations.git.store import Repository
 from integrations.git.types import SUBMODULE, TREE
 
-_MODE_WIDTH = 6
+# Mode, space, name, NUL, and the id's twenty bytes; 22 bytes besides the mode and the name.
+_ENTRY = re.compile(rb"([0-7]+) ([^\0]+)\0(.{20})", re.DOTALL)
+_BESIDES = 22
+_FOLDER = TREE.lstrip("0").encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,17 +29,28 @@ class Stored:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
-    """One entry of a tree as stored; the name is bytes, for Git knows no encoding of names."""
+class Node(NamedTuple):
+    """One entry of a tree as stored: the name is bytes, for Git knows no encoding of names; so is the id.
 
-    mode: str
+    A tuple, for a folder may have 20,000 of them.
+    """
+
+    mode: bytes
     name: bytes
-    id: str
+    raw_id: bytes
+
+    @property
+    def id(self) -> str:
+        return self.raw_id.hex()
 
     @property
     def type(self) -> str:
-        return {TREE: "tree", SUBMODULE: "commit"}.get(self.mode, "blob")
+        return {TREE: "tree", SUBMODULE: "commit"}.get(self.full_mode, "blob")
+
+    @property
+    def full_mode(self) -> str:
+        """The mode in six digits; Git stores a folder's without its leading zero."""
+        return self.mode.decode().zfill(6)
 
 
 def encoded(path: str) -> bytes:
@@ -45,12 +64,20 @@ def decoded(path: bytes) -> str:
 
 def objects(repository: Repository, names: Sequence[str]) -> list[Stored | None]:
     """The objects that names such as `<commit>:<path>` stand for; None for each that is not here."""
-    if not names:
-        return []
-    wanted = [encoded(name) for name in names]
-    # With -z a path may hold any byte but NUL.
-    out = repository.local("cat-file", "--batch", "-z", data=b"".join(name + b"\0" for name in wanted))
-    return list(_split(out, wanted))
+    found: dict[str, Stored | None] = {}
+    for name in names:
+        if known := repository.memory.get(name):
+            found[name] = Stored(known[0], "tree", known[1])
+    absent = [name for name in dict.fromkeys(names) if name not in found]
+    if absent:
+        wanted = [encoded(name) for name in absent]
+        # With -z a path may hold any byte but NUL.
+        out = repository.local("cat-file", "--batch", "-z", data=b"".join(name + b"\0" for name in wanted))
+        found |= dict(zip(absent, _split(out, wanted), strict=True))
+    for name in absent:
+        if (stored := found[name]) and stored.type == "tree":
+            repository.memory.keep(name, stored.id, stored.data)
+    return [found[name] for name in names]
 
 
 def _split(out: bytes, names: Sequence[bytes]) -> Iterator[Stored | None]:
@@ -70,22 +97,37 @@ def _split(out: bytes, names: Sequence[bytes]) -> Iterator[Stored | None]:
         position = end + 2 + size
 
 
-def nodes(data: bytes, id_bytes: int = 20) -> list[Node]:
-    """The entries of a stored tree: mode, space, name, NUL, the id's bytes."""
-    found, position = [], 0
-    while position < len(data):
-        space = data.index(b" ", position)
-        end = data.index(b"\0", space)
-        name_ends = end + 1 + id_bytes
-        mode = data[position:space].decode().zfill(_MODE_WIDTH)
-        found.append(Node(mode, data[space + 1 : end], data[end + 1 : name_ends].hex()))
-        position = name_ends
+def nodes(data: bytes) -> list[Node]:
+    """The entries of a stored tree; raises Broken where it is none."""
+    found = [Node(*fields) for fields in _ENTRY.findall(data)]
+    if sum(len(node.mode) + len(node.name) + _BESIDES for node in found) != len(data):
+        raise Broken("a tree's entries do not fill it")
     return found
 
 
-def stored_tree(entries: Sequence[Node]) -> bytes:
+def stored_tree(entries: Iterable[Node]) -> bytes:
     """The bytes of a tree, in Git's order: folders sort as if their name ended with a slash."""
-    ordered = sorted(entries, key=lambda node: node.name + (b"/" if node.mode == TREE else b""))
-    return b"".join(
-        node.mode.lstrip("0").encode() + b" " + node.name + b"\0" + bytes.fromhex(node.id) for node in ordered
-    )
+    ordered = sorted(entries, key=lambda node: node.name + b"/" if node.mode == _FOLDER else node.name)
+    return b"".join([b"%b %b\0%b" % node for node in ordered])
+
+
+def object_id(kind: str, data: bytes) -> str:
+    """The id Git gives an object."""
+    return hashlib.sha1(_header(kind, data) + data, usedforsecurity=False).hexdigest()
+
+
+def store(repository: Repository, kind: str, data: bytes) -> str:
+    """Write one loose object (git help gitrepository-layout); return its id. One process less for each."""
+    name = object_id(kind, data)
+    path = repository.folder / "objects" / name[:2] / name[2:]
+    if not path.exists():
+        path.parent.mkdir(exist_ok=True)
+        aside = path.with_name(f"tmp_obj_{uuid.uuid4().hex}")
+        aside.write_bytes(zlib.compress(_header(kind, data) + data, 1))
+        aside.chmod(0o444)
+        aside.rename(path)
+    return name
+
+
+def _header(kind: str, data: bytes) -> bytes:
+    return f"{kind} {len(data)}\0".encode()

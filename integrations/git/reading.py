@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from integrations.errors import NotFound
 from integrations.git import transfer
+from integrations.git.edit import folders_of
 from integrations.git.failures import Broken
 from integrations.git.objects import Node, Stored, decoded, encoded, nodes, objects
 from integrations.git.remote import VENDOR, Remote
@@ -35,8 +36,9 @@ def entries(
 
 def read_many(copy: Repository, remote: Remote, commit: str, paths: Sequence[str]) -> dict[str, bytes]:
     """The bytes of files; all that are not here come in one fetch."""
-    stored = _objects(copy, remote, commit, [f"{commit}:{path}" for path in paths])
-    found = dict(zip(paths, stored, strict=True))
+    # The folders on the way come along: who reads a file will write it, or needs them to fetch it.
+    names = [f"{commit}:{name}" for name in (*paths, "", *folders_of(paths))]
+    found = dict(zip(paths, _objects(copy, remote, commit, names), strict=False))
     absent = [path for path in paths if found[path] is None]
     if absent:
         ids = [_blob_id(copy, remote, commit, path) for path in absent]
@@ -97,7 +99,7 @@ def _no_file(commit: str, path: str) -> NotFound:
 
 
 def _entry(prefix: str, node: Node) -> Entry:
-    return Entry(f"{prefix}{decoded(node.name)}", node.type, node.id, node.mode)
+    return Entry(f"{prefix}{decoded(node.name)}", node.type, node.id, node.full_mode)
 
 
 def _listed(prefix: str, line: bytes) -> Entry:

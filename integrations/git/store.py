@@ -17,6 +17,7 @@ from pathlib import Path
 from integrations.errors import Unavailable
 from integrations.git.failures import damaged, local_failure
 from integrations.git.locks import locked
+from integrations.git.memory import Memory
 from integrations.git.process import MAX_OUTPUT, Done, environment, run
 from integrations.git.remote import VENDOR
 from integrations.shape import one_line
@@ -43,6 +44,7 @@ class Repository:
     folder: Path
     timeout: float
     generation: str
+    memory: Memory
 
     def git(
         self,
@@ -97,6 +99,7 @@ class Store:
         self._cache = cache
         self._folder = cache / f"{self._name}.git"
         self._timeout = timeout
+        self._memory = Memory("")
 
     @contextmanager
     def opened(self) -> Iterator[Repository]:
@@ -105,11 +108,16 @@ class Store:
         while True:
             with self._lock("use", shared=True):
                 if generation := self._generation():
-                    yield Repository(self._folder, self._timeout, generation)
+                    yield self._repository(generation)
                     return
             with self._lock("use"):
                 if not self._generation():
                     self._make()
+
+    def _repository(self, generation: str) -> Repository:
+        if self._memory.generation != generation:
+            self._memory = Memory(generation)
+        return Repository(self._folder, self._timeout, generation, self._memory)
 
     @contextmanager
     def fetching(self) -> Iterator[None]:
@@ -141,7 +149,6 @@ class Store:
         """Made aside and then renamed, so that a half-made one never has the name."""
         self._remove(self._folder)
         aside = self._cache / f"{self._name}.{uuid.uuid4().hex}.new"
-        fresh = Repository(aside, self._timeout, "")
         done = run(
             ["git", "init", "--quiet", "--bare", "--template=", str(aside)],
             environ=environment((), {"GIT_DEFAULT_REF_FORMAT": "files"}),
@@ -149,13 +156,14 @@ class Store:
         )
         if done.status:
             raise Unavailable(f"The local copy cannot be made: {one_line(done.err)}", vendor=VENDOR)
-        (fresh.folder / _GENERATION).write_text(uuid.uuid4().hex)
+        (aside / _GENERATION).write_text(uuid.uuid4().hex)
         aside.rename(self._folder)
 
     def _remove(self, folder: Path) -> None:
         """Rename first: a removal that is killed half-way leaves nothing under the name."""
-        for left in self._cache.glob(f"{self._name}.*.old"):
-            shutil.rmtree(left, ignore_errors=True)
+        for kind in ("old", "new"):
+            for left in self._cache.glob(f"{self._name}.*.{kind}"):
+                shutil.rmtree(left, ignore_errors=True)
         if folder.is_dir() and not folder.is_symlink():
             gone = self._cache / f"{self._name}.{uuid.uuid4().hex}.old"
             folder.rename(gone)

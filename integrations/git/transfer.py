@@ -8,6 +8,7 @@ from hashlib import sha256
 
 from integrations.errors import IntegrationError, Unavailable
 from integrations.git.access import Access, access
+from integrations.git.asking import asked_tip
 from integrations.git.failures import Broken, failure, landed, push_failure, refuses_filter
 from integrations.git.process import Done
 from integrations.git.remote import VENDOR, Remote
@@ -30,6 +31,9 @@ def tracking_ref(branch: str) -> str:
 def fetch_branch(store: Store, repository: Repository, remote: Remote, branch: str) -> str:
     """Bring the branch's tip here; return its id. NotFound where the branch does not exist."""
     ref = tracking_ref(branch)
+    known = repository.ref_value(ref)
+    if known and known == asked_tip(remote, branch, repository.timeout):
+        return known
     with store.fetching(), access(remote) as way:
         _fetch(repository, remote, way, "origin", f"+refs/heads/{branch}:{ref}")
         tip = repository.ref_value(ref)

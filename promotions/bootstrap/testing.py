@@ -12,6 +12,7 @@ from promotions.bootstrap.environment import ROOT
 # Program -> the Debian package that brings it.
 NEEDED = {
     "git": "git",
+    "gpg": "gnupg",
     "chromium": "chromium",
     "sshd": "openssh-server",
     "docker-registry": "docker-registry",
