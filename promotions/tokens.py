@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.contrib.auth.models import User
@@ -10,8 +11,9 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from promotions.choices import TokenScope
 from promotions.models import ApiToken
-from promotions.workflow import record
+from promotions.workflow import person_name, record
 
 # Secret scanners find leaked tokens by a prefix that nothing else has.
 PREFIX = "slipway_"
@@ -19,16 +21,47 @@ _SHOW_USE_EVERY = timedelta(minutes=1)
 
 
 def issue_token(
-    user: User, *, name: str, by: User, expires_at: datetime | None = None
+    user: User,
+    *,
+    name: str,
+    by: User,
+    expires_at: datetime | None = None,
+    scopes: Sequence[str] = (TokenScope.READ,),
+    applications: Sequence[str] = (),
+    is_service: bool = False,
 ) -> tuple[ApiToken, str]:
-    """Make a token and return it with its text, which nobody can see again."""
+    """Make a token and return it with its text, which nobody can see again.
+
+    It allows what the user's roles allow, within `scopes` and, where some are named, `applications` (slugs).
+    """
     text = PREFIX + secrets.token_urlsafe(32)
     with transaction.atomic():
         token = ApiToken.objects.create(
-            user=user, name=name, digest=ApiToken.digest_of(text), expires_at=expires_at
+            user=user,
+            name=name,
+            digest=ApiToken.digest_of(text),
+            expires_at=expires_at,
+            scopes=list(scopes),
+            applications=list(applications),
+            is_service=is_service,
+            created_by_name=person_name(by),
         )
-        record("token.issued", subject=f"token {token}", by=by, expires_at=str(expires_at or ""))
+        record(
+            "token.issued",
+            subject=f"token {token}",
+            by=by,
+            expires_at=str(expires_at or ""),
+            scopes=token.scopes,
+            applications=token.applications,
+        )
     return token, text
+
+
+def revoke_token(token: ApiToken, *, by: User) -> None:
+    """Make a token worthless at once."""
+    with transaction.atomic():
+        if ApiToken.objects.filter(pk=token.pk).delete()[0]:
+            record("token.revoked", subject=f"token {token}", by=by)
 
 
 def find_token(text: str) -> ApiToken | None:

@@ -10,6 +10,7 @@ from django.views.i18n import set_language
 
 from promotions.views import (
     applications,
+    audit,
     decisions,
     deliveries,
     health,
@@ -49,6 +50,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("deliveries/", deliveries.deliveries, name="deliveries"),
     path("deliveries/<int:delivery_id>/", deliveries.delivery, name="delivery"),
     path("upstreams/", upstreams.upstreams, name="upstreams"),
+    path("audit/", audit.audit, name="audit"),
+    path("audit/<int:entry_id>/", audit.audit_entry, name="audit-entry"),
+    path("audit/export/<slug:kind>/", audit.audit_export, name="audit-export"),
     path("language/", set_language, name="set-language"),
     path("healthz", health.healthz, name="healthz"),
     path("admin/", admin.site.urls),

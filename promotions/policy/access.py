@@ -50,14 +50,18 @@ def holders(role: Role, stage: Stage) -> QuerySet[User]:
     )
 
 
+def sees_every_application(user: Visitor) -> bool:
+    """Tell whether the person may look at all applications, those to come included."""
+    if isinstance(user, User) and user.is_active and user.is_superuser:
+        return True
+    return _grants(user).filter(application=None).exists()
+
+
 def visible_applications(user: Visitor) -> QuerySet[Application]:
     """Return the applications a person may look at: those where they hold any role in any environment."""
-    if isinstance(user, User) and user.is_active and user.is_superuser:
+    if sees_every_application(user):
         return Application.objects.all()
-    grants = _grants(user)
-    if grants.filter(application=None).exists():
-        return Application.objects.all()
-    return Application.objects.filter(rolegrant__in=grants).distinct()
+    return Application.objects.filter(rolegrant__in=_grants(user)).distinct()
 
 
 def may_see_machinery(user: Visitor) -> bool:

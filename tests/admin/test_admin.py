@@ -114,7 +114,8 @@ def test_what_the_file_or_history_says_can_not_be_changed_here(
 
 
 def test_a_new_token_is_shown_once_and_works(people: People, keeper: User, desk: Client) -> None:
-    form = {"user": people.requester.pk, "name": "scripts", "expires_at_0": "", "expires_at_1": ""}
+    form = {"user": people.requester.pk, "name": "scripts", "scopes": "read,promote"}
+    form |= {"expires_at_0": "", "expires_at_1": ""}
     answer = desk.post("/admin/promotions/apitoken/add/", form)
     assert answer.status_code == 200
     assert "no-store" in answer.headers["Cache-Control"]
@@ -124,6 +125,7 @@ def test_a_new_token_is_shown_once_and_works(people: People, keeper: User, desk:
     token = find_token(text)
     assert token is not None
     assert (token.user, token.name) == (people.requester, "scripts")
+    assert token.scopes == ["read", "promote"]
     assert text not in desk.get("/admin/promotions/apitoken/", follow=True).content.decode()
     assert text not in str(desk.cookies)
     assert AuditEntry.objects.get(action="token.issued").actor == keeper
