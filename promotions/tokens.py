@@ -6,6 +6,8 @@ import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from allauth.socialaccount.models import SocialAccount
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Q
@@ -17,6 +19,7 @@ from promotions.workflow import person_name, record
 
 # Secret scanners find leaked tokens by a prefix that nothing else has.
 PREFIX = "slipway_"
+_SERVICE = "service-"
 _SHOW_USE_EVERY = timedelta(minutes=1)
 
 
@@ -55,6 +58,19 @@ def issue_token(
             applications=token.applications,
         )
     return token, text
+
+
+def service_account(name: str) -> User:
+    """Return the account `service-<name>`, made if need be: no password, roles like a person's.
+
+    Raises ValueError when a person goes by that name: a token must never speak for somebody else.
+    """
+    user, _made = User.objects.get_or_create(
+        username=f"{_SERVICE}{name}", defaults={"password": make_password(None)}
+    )
+    if user.has_usable_password() or user.is_superuser or SocialAccount.objects.filter(user=user).exists():
+        raise ValueError(f"{user} is a person's account")
+    return user
 
 
 def revoke_token(token: ApiToken, *, by: User) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from allauth.account.models import EmailAddress
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import Group, User
@@ -12,12 +14,41 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from promotions.adminsite import Editable
+from promotions.adminsite import Editable, ReadOnly, actor
 from promotions.models import RoleGrant
 from promotions.workflow import record
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
+# Of allauth only identities are kept: there are no addresses, no stored tokens, no providers in tables.
+for table in (EmailAddress, SocialAccount, SocialApp, SocialToken):
+    admin.site.unregister(table)
+
+
+@admin.register(SocialAccount)
+class IdentityAdmin(ReadOnly):
+    """Who signs in through which provider; taking one away is cutting that way in."""
+
+    list_display = ("user", "provider", "uid", "last_login")
+    list_select_related = ("user",)
+    search_fields = ("user__username", "provider")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return self.has_view_permission(request, obj)
+
+    def delete_model(self, request: HttpRequest, obj: SocialAccount) -> None:
+        with transaction.atomic():
+            record(
+                "person.identity-removed",
+                subject=f"person {obj.user}",
+                by=actor(request),
+                provider=obj.provider,
+            )
+            super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[SocialAccount]) -> None:
+        for identity in queryset.select_related("user"):
+            self.delete_model(request, identity)
 
 
 @admin.register(User)
@@ -43,6 +74,39 @@ class PersonAdmin(Editable, UserAdmin):  # type: ignore[type-arg]
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return self.has_change_permission(request, obj)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Groups are saved after the person: what was before is still in the tables here."""
+        with transaction.atomic():
+            before = _standing(form.instance, form.initial) if change else ""
+            super().save_related(request, form, formsets, change)
+            after = _standing(form.instance)
+            action = "person.changed" if change else "person.added"
+            fields = ", ".join(field for field in form.changed_data if "password" not in field)
+            record(
+                action,
+                subject=f"person {form.instance}",
+                by=actor(request),
+                before=before,
+                after=after,
+                fields=fields,
+            )
+
+    def delete_model(self, request: HttpRequest, obj: User) -> None:
+        with transaction.atomic():
+            record("person.deleted", subject=f"person {obj}", by=actor(request), before=_standing(obj))
+            super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        for person in queryset:
+            self.delete_model(request, person)
+
+
+def _standing(person: User, initial: dict[str, Any] | None = None) -> str:
+    """Say whether a person is active and in which groups, as the tables or a form's beginning have it."""
+    is_active = initial.get("is_active", True) if initial else person.is_active
+    groups = ", ".join(sorted(group.name for group in person.groups.all()))
+    return f"{'active' if is_active else 'switched off'}; groups: {groups or '–'}"
 
 
 @admin.register(Group)
@@ -80,11 +144,10 @@ class RoleGrantAdmin(Editable):
 
 
 def _record(action: str, grant: RoleGrant, request: HttpRequest) -> None:
-    by = request.user if isinstance(request.user, User) else None
     record(
         action,
         subject=f"role {grant}",
-        by=by,
+        by=actor(request),
         application=str(grant.application or "all"),
         environment=str(grant.environment or "all"),
     )

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
-from promotions.adminsite import Editable
+from promotions.adminsite import Editable, actor
 from promotions.models import ApiToken
 from promotions.tokens import issue_token, revoke_token
 
@@ -35,7 +34,7 @@ class ApiTokenAdmin(Editable):
         token, text = issue_token(
             obj.user,
             name=obj.name,
-            by=_actor(request),
+            by=actor(request),
             expires_at=obj.expires_at,
             scopes=obj.scopes,
             applications=obj.applications,
@@ -58,14 +57,9 @@ class ApiTokenAdmin(Editable):
         return response
 
     def delete_model(self, request: HttpRequest, obj: ApiToken) -> None:
-        revoke_token(obj, by=_actor(request))
+        revoke_token(obj, by=actor(request))
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
         with transaction.atomic():
             for token in queryset.select_related("user"):
-                revoke_token(token, by=_actor(request))
-
-
-def _actor(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)
-    return request.user
+                revoke_token(token, by=actor(request))

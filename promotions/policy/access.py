@@ -8,7 +8,8 @@ from django.db.models import Q, QuerySet
 from promotions.choices import Role
 from promotions.models import Application, RoleGrant, Stage
 
-_ORDER = (Role.VIEWER, Role.DEVELOPER, Role.APPROVER, Role.ADMIN)
+# Each includes the ones before it.
+ROLES = (Role.VIEWER, Role.DEVELOPER, Role.APPROVER, Role.ADMIN)
 Visitor = User | AnonymousUser
 
 
@@ -19,7 +20,7 @@ def _grants(user: Visitor) -> QuerySet[RoleGrant]:
 
 
 def _at_least(role: Role) -> tuple[Role, ...]:
-    return _ORDER[_ORDER.index(role) :]
+    return ROLES[ROLES.index(role) :]
 
 
 def holds(user: Visitor, role: Role, stage: Stage) -> bool:
@@ -35,13 +36,17 @@ def holds(user: Visitor, role: Role, stage: Stage) -> bool:
     )
 
 
+def grants_for(stage: Stage) -> QuerySet[RoleGrant]:
+    """Return every grant, to whomever, that reaches this Stage."""
+    return RoleGrant.objects.filter(
+        Q(application=None) | Q(application=stage.application_id),
+        Q(environment=None) | Q(environment=stage.environment_id),
+    )
+
+
 def holders(role: Role, stage: Stage) -> QuerySet[User]:
     """Return the active people who hold the role, or a higher one, for this Stage."""
-    grants = (
-        RoleGrant.objects.filter(role__in=_at_least(role))
-        .filter(Q(application=None) | Q(application=stage.application_id))
-        .filter(Q(environment=None) | Q(environment=stage.environment_id))
-    )
+    grants = grants_for(stage).filter(role__in=_at_least(role))
     return (
         User.objects.filter(is_active=True)
         .filter(Q(is_superuser=True) | Q(role_grants__in=grants) | Q(groups__role_grants__in=grants))

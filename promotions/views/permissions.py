@@ -32,6 +32,7 @@ class Permission(StrEnum):
     SEE_APPLICATION = "see-application"
     SEE_MACHINERY = "see-machinery"
     REPLAY = "replay"
+    ADMINISTER = "administer"
 
 
 class PageRequest(HttpRequest):
@@ -82,7 +83,7 @@ def _admit(user: User, permission: Permission, kwargs: dict[str, Any]) -> dict[s
         return _with_objects(user, kwargs)
     if permission == Permission.SEE_MACHINERY and not may_see_machinery(user):
         raise PermissionDenied
-    if permission == Permission.REPLAY and not may_replay(user):
+    if permission in (Permission.REPLAY, Permission.ADMINISTER) and not may_replay(user):
         raise PermissionDenied
     return kwargs
 
