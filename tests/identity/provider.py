@@ -27,7 +27,7 @@ CLIENT, SECRET = "slipway", "the-client-s-secret"
 
 @dataclass
 class Provider:
-    """`claims` are the person's; `token` and `userinfo` override what is told of them; None removes a claim."""
+    """`claims` are the person's; `token` and `userinfo` override what is told; None removes a claim."""
 
     url: str
     claims: dict[str, Any] = field(
