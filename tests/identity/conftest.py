@@ -9,6 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+from django.contrib.auth.hashers import make_password
+from django.contrib.auth.models import User
 from django.test import Client
 
 from promotions.identity.config import SignInProvider
@@ -16,9 +18,23 @@ from tests import cast
 from tests.identity.provider import CLIENT, SECRET, Provider, running_provider
 
 
+@pytest.fixture(autouse=True)
+def quick_passwords(settings: Any) -> None:
+    """Hashing is slow on purpose, and so are wrong passwords."""
+    settings.PASSWORD_HASHERS = [
+        "django.contrib.auth.hashers.MD5PasswordHasher",
+        "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+    ]
+
+
 @pytest.fixture
-def people(db: None) -> cast.People:
-    return cast.make_people()
+def people(db: None, quick_passwords: None) -> cast.People:
+    people = cast.make_people()
+    password = make_password(cast.PASSWORD)
+    User.objects.update(password=password)
+    for person in vars(people).values():
+        person.password = password
+    return people
 
 
 @pytest.fixture
