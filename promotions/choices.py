@@ -34,6 +34,8 @@ class Via(TextChoices):
     TOKEN = "token", _("API token")
     WORKER = "worker", _("worker")
     COMMAND = "command", _("command")
+    # Rows from before this was kept.
+    UNKNOWN = "unknown", _("unknown")
 
 
 class TokenScope(TextChoices):

@@ -40,7 +40,7 @@ def origin(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[Htt
     """
 
     def middleware(request: HttpRequest) -> HttpResponse:
-        with coming_from(Origin(Via.PAGE, request.META.get("REMOTE_ADDR") or "")):
+        with coming_from(Origin(Via.PAGE, request.META.get("REMOTE_ADDR") or "unknown")):
             return get_response(request)
 
     return middleware

@@ -11,10 +11,11 @@ from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import Group, User
 from django.db import transaction
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
 from promotions.adminsite import Editable, ReadOnly, actor
+from promotions.identity.sessions import sign_out_everywhere
 from promotions.models import RoleGrant
 from promotions.workflow import record
 
@@ -62,6 +63,7 @@ class PersonAdmin(Editable, UserAdmin):  # type: ignore[type-arg]
         (_("Dates"), {"fields": ("last_login", "date_joined")}),
     )
     filter_horizontal = ("groups",)
+    actions = ("end_sessions",)
     list_display = ("username", "first_name", "last_name", "email", "is_active", "last_login")
     list_filter = ("is_active", "groups")
     readonly_fields = ("last_login", "date_joined")
@@ -92,6 +94,20 @@ class PersonAdmin(Editable, UserAdmin):  # type: ignore[type-arg]
                 fields=fields,
             )
 
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
+        with transaction.atomic():
+            response = super().user_change_password(request, id, form_url)
+            if request.method == "POST" and response.status_code == 302:
+                person = User.objects.get(pk=id)
+                record("person.password-changed", subject=f"person {person}", by=actor(request))
+        assert isinstance(response, HttpResponse)
+        return response
+
+    @admin.action(description=_("Sign out everywhere"))
+    def end_sessions(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        for person in queryset:
+            sign_out_everywhere(person, by=actor(request))
+
     def delete_model(self, request: HttpRequest, obj: User) -> None:
         with transaction.atomic():
             record("person.deleted", subject=f"person {obj}", by=actor(request), before=_standing(obj))
@@ -111,9 +127,30 @@ def _standing(person: User, initial: dict[str, Any] | None = None) -> str:
 
 @admin.register(Group)
 class TeamAdmin(Editable):
+    """What hangs on a group goes with it: the entry says which roles and people."""
+
     fields = ("name",)
     search_fields = ("name",)
     ordering = ("name",)
+
+    def save_model(self, request: HttpRequest, obj: Group, form: Any, change: bool) -> None:
+        with transaction.atomic():
+            super().save_model(request, obj, form, change)
+            action = "group.renamed" if change else "group.added"
+            before = str(form.initial.get("name", ""))
+            record(action, subject=f"group {obj}", by=actor(request), before=before, after=obj.name)
+
+    def delete_model(self, request: HttpRequest, obj: Group) -> None:
+        with transaction.atomic():
+            people = ", ".join(obj.user_set.order_by("username").values_list("username", flat=True))
+            roles = "; ".join(str(grant) for grant in obj.role_grants.all())
+            before = f"people: {people or '–'}; roles: {roles or '–'}"
+            record("group.deleted", subject=f"group {obj}", by=actor(request), before=before)
+            super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Group]) -> None:
+        for group in queryset:
+            self.delete_model(request, group)
 
 
 @admin.register(RoleGrant)

@@ -161,7 +161,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='auditentry',
             name='address',
-            field=models.CharField(blank=True, max_length=100),
+            field=models.CharField(default='unknown', max_length=100),
         ),
         migrations.AddField(
             model_name='auditentry',
@@ -226,7 +226,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='auditentry',
             name='via',
-            field=models.CharField(blank=True, choices=[('page', 'page'), ('token', 'API token'), ('worker', 'worker'), ('command', 'command')], max_length=20),
+            field=models.CharField(choices=[('page', 'page'), ('token', 'API token'), ('worker', 'worker'), ('command', 'command'), ('unknown', 'unknown')], default='unknown', max_length=20),
         ),
         migrations.AddIndex(
             model_name='auditentry',
@@ -259,6 +259,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='signinattempt',
             index=models.Index(fields=['at'], name='attempt_at'),
+        ),
+        migrations.AddConstraint(
+            model_name='auditentry',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('actor_name', ''), _negated=True), models.Q(('action', ''), _negated=True), models.Q(('address', ''), _negated=True), ('via__in', ['page', 'token', 'worker', 'command', 'unknown'])), name='audit_says_who_what_and_from_where'),
         ),
         migrations.RunPython(seal_what_is_there, migrations.RunPython.noop),
         migrations.RunSQL(TRIGGERS, UNDO),

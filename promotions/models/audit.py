@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Upper
 from django.urls import reverse
 from django.utils import timezone
@@ -30,8 +31,8 @@ class AuditEntry(models.Model):
     )
     actor_username = models.CharField(max_length=150, blank=True, db_index=True)
     actor_name = models.CharField(max_length=255)
-    via = models.CharField(max_length=20, choices=Via, blank=True)
-    address = models.CharField(max_length=100, blank=True)
+    via = models.CharField(max_length=20, choices=Via, default=Via.UNKNOWN)
+    address = models.CharField(max_length=100, default="unknown")
     client = models.CharField(max_length=200, blank=True, help_text="The token or command that spoke")
     action = models.CharField(max_length=100)
     subject = models.CharField(max_length=255)
@@ -65,6 +66,12 @@ class AuditEntry(models.Model):
             models.Index(fields=["application", "-id"], name="audit_application"),
             models.Index(fields=["action", "-id"], name="audit_action"),
             models.Index(Upper("actor_name"), name="audit_actor_name"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                name="audit_says_who_what_and_from_where",
+                condition=~Q(actor_name="") & ~Q(action="") & ~Q(address="") & Q(via__in=Via.values),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -18,7 +18,7 @@ from promotions import tokens
 from promotions.forms import ServiceTokenForm, TokenForm
 from promotions.identity import sessions
 from promotions.models import ApiToken, Application
-from promotions.policy.access import may_replay, visible_applications
+from promotions.policy.access import visible_applications
 from promotions.views.permissions import PageRequest, Permission, requires
 from promotions.views.rendering import page
 
@@ -113,7 +113,6 @@ def _own_page(request: PageRequest, form: TokenForm, status: int = 200) -> HttpR
         "tokens": ApiToken.objects.filter(user=request.user).order_by("-id"),
         "sessions": sessions.open_sessions(request.user),
         "groups": request.user.groups.order_by("name"),
-        "may_administer": may_replay(request.user),
         "now": timezone.now(),
     }
     return page(request, "account.html", context, status=status)

@@ -90,7 +90,15 @@ def test_an_entry_can_not_be_changed_in_the_transaction_that_wrote_it_either(tra
 
 def test_nobody_can_give_an_entry_a_place_by_hand(trail: list[AuditEntry]) -> None:
     with pytest.raises(IntegrityError, match="never changed"):
-        AuditEntry.objects.create(action="x", subject="y", number=99, hash="0" * 64)
+        AuditEntry.objects.create(actor_name="a", action="x", subject="y", number=99, hash="0" * 64)
+
+
+def test_an_entry_that_does_not_say_who_or_from_where_is_refused(trail: list[AuditEntry]) -> None:
+    """Whatever is recorded anywhere in the product: the database itself holds it to this."""
+    whole = {"actor_name": "a", "action": "b", "via": "page", "address": "c"}
+    for name in whole:
+        with pytest.raises(IntegrityError, match="audit_says_who_what_and_from_where"):
+            AuditEntry.objects.create(**{**whole, name: ""})
 
 
 TAMPERINGS = {
@@ -134,7 +142,7 @@ TAMPERINGS = {
         f"INSERT INTO {TABLE} (at, actor_username, actor_name, via, address, client, action, subject, reason,"
         " application, environment, tag, digest, commit, manifest_commit, change_hash, data, content_hash,"
         " previous_hash, hash) VALUES"
-        " (now(), '', '', '', '', '', 'x', '', '', '', '', '', '', '', '', '', '{}', '', '', '')",
+        " (now(), '', 'a', 'page', 'b', '', 'x', '', '', '', '', '', '', '', '', '', '{}', '', '', '')",
         ["Entry "],
     ),
 }

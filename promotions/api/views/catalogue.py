@@ -97,7 +97,7 @@ class Stages(Records[Stage]):
     @action(detail=True, methods=["get"], pagination_class=None)
     def access(self, request: Request, pk: str) -> Response:
         """Say who may do what here, and because of which grants."""
-        return Response(PersonAccessSerializer(stage_access(self.get_object()), many=True).data)
+        return Response([PersonAccessSerializer(row).data for row in stage_access(self.get_object())])
 
 
 class Versions(Records[ImageVersion]):
