@@ -66,7 +66,10 @@ class TokenForm(forms.Form):
         choices=[(7, _("7 days")), (30, _("30 days")), (90, _("90 days")), (365, _("a year"))],
     )
     applications = forms.MultipleChoiceField(
-        label=_("Only for"), required=False, help_text=_("None chosen means all that your roles cover.")
+        label=_("Only for"),
+        required=False,
+        help_text=_("None chosen means all that the roles cover."),
+        widget=forms.CheckboxSelectMultiple,
     )
 
     def __init__(self, *args: Any, applications: Iterable[tuple[str, str]], **kwargs: Any) -> None:
