@@ -25,6 +25,12 @@ def is_site_admin(user: User | AnonymousUser) -> bool:
     return may_replay(user)
 
 
+def actor(request: HttpRequest) -> User:
+    """Return who works here; nobody anonymous gets this far."""
+    assert isinstance(request.user, User)
+    return request.user
+
+
 class SlipwayAdminSite(admin.AdminSite):
     site_title = _("Slipway administration")
     site_header = _("Slipway administration")

@@ -28,6 +28,26 @@ class Role(TextChoices):
     ADMIN = "admin", _("admin")
 
 
+class Via(TextChoices):
+    """The way in by which something was done."""
+
+    PAGE = "page", _("page")
+    TOKEN = "token", _("API token")
+    WORKER = "worker", _("worker")
+    COMMAND = "command", _("command")
+    # Rows from before this was kept.
+    UNKNOWN = "unknown", _("unknown")
+
+
+class TokenScope(TextChoices):
+    """What a token may be used for. Reading is a scope of its own: a token that only reports needs none."""
+
+    READ = "read", _("read")
+    PROMOTE = "promote", _("promote")
+    APPROVE = "approve", _("approve")
+    CHECKS = "checks", _("report checks")
+
+
 class WriteMode(TextChoices):
     """How a Change reaches the manifest branch."""
 

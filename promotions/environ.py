@@ -10,6 +10,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+from promotions.identity.config import SignInProblem, SignInProvider, read_sign_in
+
 TRUE, FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
 SHORTEST_KEY = 32
 
@@ -85,6 +87,14 @@ def trusted_origins(name: str, base: str) -> list[str]:
         if urlsplit(origin).scheme not in {"http", "https"}:
             raise ImproperlyConfigured(f"{name} needs a scheme in every entry, {origin!r} has none.")
     return [base, *(origin for origin in named if origin != base)]
+
+
+def sign_in_providers() -> tuple[SignInProvider, ...]:
+    """The OpenID Connect providers in the file that SIGN_IN_FILE names."""
+    try:
+        return read_sign_in(text("SIGN_IN_FILE"))
+    except SignInProblem as problem:
+        raise ImproperlyConfigured(str(problem)) from None
 
 
 def database(url: str) -> dict[str, Any]:

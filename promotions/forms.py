@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 from django import forms
 from django.utils.translation import gettext_lazy as _
+
+from promotions.choices import TokenScope
 
 _LONGEST = 2000
 
@@ -40,3 +45,43 @@ class RejectForm(SeenForm):
 
 class AbortForm(forms.Form):
     reason = _words(_("Why?"), required=True)
+
+
+class TokenForm(forms.Form):
+    """What a new token is for. Every token ends some day."""
+
+    name = forms.CharField(
+        label=_("Name"), max_length=100, help_text=_("What uses it, for example: nightly job")
+    )
+    scopes = forms.MultipleChoiceField(
+        label=_("May"),
+        choices=TokenScope.choices,
+        initial=[TokenScope.READ],
+        widget=forms.CheckboxSelectMultiple,
+    )
+    days = forms.TypedChoiceField(
+        label=_("Ends after"),
+        coerce=int,
+        initial=90,
+        choices=[(7, _("7 days")), (30, _("30 days")), (90, _("90 days")), (365, _("a year"))],
+    )
+    applications = forms.MultipleChoiceField(
+        label=_("Only for"),
+        required=False,
+        help_text=_("None chosen means all that the roles cover."),
+        widget=forms.CheckboxSelectMultiple,
+    )
+
+    def __init__(self, *args: Any, applications: Iterable[tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["applications"]
+        assert isinstance(field, forms.MultipleChoiceField)
+        field.choices = list(applications)
+
+
+class ServiceTokenForm(TokenForm):
+    account = forms.RegexField(
+        label=_("Service"),
+        regex=r"^[a-z0-9][a-z0-9-]{0,60}$",
+        help_text=_("Its account is called service-… and gets its roles like a person's."),
+    )

@@ -6,6 +6,9 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 
+from promotions.audit.origin import Origin, coming_from
+from promotions.choices import Via
+
 POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'"
@@ -25,5 +28,19 @@ def content_security_policy(
         policy = DOCS_POLICY if request.path.startswith(DOCS) else POLICY
         response.headers.setdefault("Content-Security-Policy", policy)
         return response
+
+    return middleware
+
+
+def origin(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Have everything that a request records say from which address it came.
+
+    The address is the server's: behind a proxy, uvicorn takes it from X-Forwarded-For, from the proxies that
+    FORWARDED_ALLOW_IPS names and nobody else.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        with coming_from(Origin(Via.PAGE, request.META.get("REMOTE_ADDR") or "unknown")):
+            return get_response(request)
 
     return middleware

@@ -9,7 +9,10 @@ from django.urls import URLPattern, URLResolver, include, path
 from django.views.i18n import set_language
 
 from promotions.views import (
+    access,
+    account,
     applications,
+    audit,
     decisions,
     deliveries,
     health,
@@ -26,8 +29,11 @@ _one = "promotions/<int:promotion_id>/"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", matrix.matrix, name="matrix"),
     path("sign-in/", session.sign_in, name="sign-in"),
+    path("sign-in/<slug:provider_id>/", session.oidc_begin, name="oidc-begin"),
+    path("sign-in/<slug:provider_id>/callback/", session.oidc_callback, name="oidc-callback"),
     path("sign-out/", session.sign_out, name="sign-out"),
     path("applications/<slug:slug>/", applications.application, name="application"),
+    path("applications/<slug:slug>/<slug:environment>/access/", access.access, name="stage-access"),
     path(
         "applications/<slug:slug>/<slug:environment>/candidates/", applications.candidates, name="candidates"
     ),
@@ -49,6 +55,16 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("deliveries/", deliveries.deliveries, name="deliveries"),
     path("deliveries/<int:delivery_id>/", deliveries.delivery, name="delivery"),
     path("upstreams/", upstreams.upstreams, name="upstreams"),
+    path("account/", account.account, name="account"),
+    path("account/tokens/", account.make_token, name="token-make"),
+    path("account/tokens/<int:token_id>/revoke/", account.revoke, name="token-revoke"),
+    path("account/sign-out-everywhere/", account.sign_out_everywhere, name="sign-out-everywhere"),
+    path("service-tokens/", account.service_tokens, name="service-tokens"),
+    path("service-tokens/new/", account.make_service_token, name="service-token-make"),
+    path("service-tokens/<int:token_id>/revoke/", account.revoke_service, name="service-token-revoke"),
+    path("audit/", audit.audit, name="audit"),
+    path("audit/<int:entry_id>/", audit.audit_entry, name="audit-entry"),
+    path("audit/export/<slug:kind>/", audit.audit_export, name="audit-export"),
     path("language/", set_language, name="set-language"),
     path("healthz", health.healthz, name="healthz"),
     path("admin/", admin.site.urls),

@@ -8,9 +8,10 @@ from django.contrib.auth.models import AbstractBaseUser, User
 from django.db import transaction
 from django.utils import timezone
 
+from promotions.audit.entries import append
 from promotions.choices import OPEN_STATUSES, PromotionStatus
 from promotions.live import announce
-from promotions.models import AuditEntry, Promotion, Stage
+from promotions.models import Promotion, Stage
 from promotions.notifications import tell
 
 Status = PromotionStatus
@@ -51,16 +52,11 @@ def person_name(person: AbstractBaseUser | None) -> str:
 def record(
     action: str, *, subject: object, by: User | None, promotion: Promotion | None = None, **data: Any
 ) -> None:
-    """Append an audit row to the current transaction."""
-    AuditEntry.objects.create(
-        actor_id=by.pk if by else None,
-        actor_name=person_name(by),
-        action=action,
-        subject=str(subject)[:255],
-        promotion_id=promotion.pk if promotion else None,
-        change_hash=promotion.change_hash if promotion else "",
-        data=data,
-    )
+    """Append an audit row to the current transaction; it says from where by itself (audit/origin.py).
+
+    `reason`, `comment` or `message` among the data is the row's why; `before` and `after` are shown as such.
+    """
+    append(action, subject=subject, by=by, by_name=person_name(by), promotion=promotion, data=data)
 
 
 def transition(

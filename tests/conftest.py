@@ -7,6 +7,12 @@ from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
+from pytest_django.plugin import DjangoDbBlocker
+
+TRUNCATE_TRIGGERS = {
+    "promotions_auditentry": "audit_refuse_truncate",
+    "promotions_audithead": "audit_refuse_head_truncate",
+}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -44,11 +50,16 @@ def django_db_modify_db_settings(django_db_modify_db_settings: None) -> None:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None) -> None:
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
     """Tests that really commit empty all tables afterwards; making all permissions anew each time took most
-    of that, and nothing here asks for them."""
+    of that, and nothing here asks for them. Audit tables may be emptied by nothing else than this."""
     from django.contrib.contenttypes.management import create_contenttypes
+    from django.db import connection
     from django.db.models.signals import post_migrate
+
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        for table, trigger in TRUNCATE_TRIGGERS.items():
+            cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER {trigger}")
 
     post_migrate.disconnect(dispatch_uid="django.contrib.auth.management.create_permissions")
     post_migrate.disconnect(create_contenttypes)

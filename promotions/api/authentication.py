@@ -8,6 +8,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
+from promotions.audit.origin import through_token
 from promotions.models import ApiToken
 from promotions.tokens import find_token
 
@@ -22,6 +23,7 @@ class TokenAuthentication(BaseAuthentication):
         token = find_token(text.strip())
         if token is None:
             raise AuthenticationFailed(_("The token is unknown or has expired."))
+        through_token(token.name)
         return token.user, token
 
     def authenticate_header(self, request: Request) -> str:

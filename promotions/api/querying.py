@@ -40,7 +40,7 @@ class Filters(BaseFilterBackend):
         filters: Lookups = getattr(view, "filters", {})
         if getattr(view, "action", "list") != "list":
             return queryset
-        _refuse_unknown(request, {*filters, "ordering", "limit", "offset"})
+        refuse_unknown(request, {*filters, "ordering", "limit", "offset"})
         for name, lookup in filters.items():
             if values := [value for value in request.query_params.get(name, "").split(",") if value]:
                 _check(name, values, view)
@@ -50,14 +50,14 @@ class Filters(BaseFilterBackend):
     def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
         choices = getattr(view, "choices", {})
         parameters = [
-            _parameter(name, f"One or several, separated by commas. {_listed(choices.get(name, ()))}".strip())
+            parameter(name, f"One or several, separated by commas. {_listed(choices.get(name, ()))}".strip())
             for name in getattr(view, "filters", {})
         ]
         words = _listed(getattr(view, "orderings", {}))
-        return [*parameters, _parameter("ordering", f"{words} A minus in front turns it round.")]
+        return [*parameters, parameter("ordering", f"{words} A minus in front turns it round.")]
 
 
-def _parameter(name: str, description: str) -> dict[str, Any]:
+def parameter(name: str, description: str) -> dict[str, Any]:
     return {
         "name": name,
         "in": "query",
@@ -71,7 +71,7 @@ def _listed(words: Any) -> str:
     return f"Known: {', '.join(words)}." if words else ""
 
 
-def _refuse_unknown(request: Request, known: set[str]) -> None:
+def refuse_unknown(request: Request, known: set[str]) -> None:
     unknown = set(request.query_params) - known
     if unknown:
         raise ValidationError(

@@ -9,8 +9,9 @@ from rest_framework.routers import DefaultRouter
 
 # drf-spectacular finds extensions by their having been imported.
 from promotions.api import openapi as openapi
+from promotions.api.views.audit import AuditEntries
 from promotions.api.views.catalogue import Applications, Environments, Stages, Versions
-from promotions.api.views.machinery import AuditEntries, Deliveries, Runs, Upstreams
+from promotions.api.views.machinery import Deliveries, Runs, Upstreams
 from promotions.api.views.promotions import Promotions
 
 router = DefaultRouter()

@@ -1,4 +1,4 @@
-"""Who may do what, and the record of who did what."""
+"""Who may do what."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import hashlib
 
 from django.conf import settings
 from django.contrib.auth.models import Group
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from promotions.choices import Role
+from promotions.choices import Role, TokenScope
 from promotions.models.catalogue import Application, Environment
 
 
@@ -45,8 +46,15 @@ class RoleGrant(models.Model):
         return f"{self.user or self.group}: {self.role}"
 
 
+def every_scope() -> list[str]:
+    return list(TokenScope.values)
+
+
 class ApiToken(models.Model):
-    """A person's token for the API. Only its SHA-256 is kept; the token is shown once."""
+    """A token for the API, of a person or of a service. Only its SHA-256 is kept; it is shown once.
+
+    It never allows more than its user's roles do: `scopes` and `applications` only narrow them.
+    """
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_tokens")
     name = models.CharField(max_length=100)
@@ -54,6 +62,18 @@ class ApiToken(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
+    scopes = ArrayField(models.CharField(max_length=20, choices=TokenScope), default=every_scope)
+    # Slugs: a token for an application that is gone is a token for nothing, never for all.
+    applications = ArrayField(models.SlugField(), default=list, blank=True, help_text="Empty: all")
+    is_service = models.BooleanField(default=False, help_text="Made by an admin for a machine")
+    created_by_name = models.CharField(max_length=255, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="token_scopes_are_known", condition=Q(scopes__contained_by=TokenScope.values)
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.user}: {self.name}"
@@ -62,39 +82,6 @@ class ApiToken(models.Model):
     def digest_of(token: str) -> str:
         """Return the SHA-256 of a token. Tokens are random and long, so no salt or stretching is needed."""
         return hashlib.sha256(token.encode()).hexdigest()
-
-
-class AuditEntry(models.Model):
-    """Who did what, when and why; written in the transaction of what it tells, never changed."""
-
-    at = models.DateTimeField(default=timezone.now)
-    # No constraint in the database: the row outlives the person and is never changed.
-    actor = models.ForeignKey(
-        settings.AUTH_USER_MODEL,
-        on_delete=models.DO_NOTHING,
-        null=True,
-        related_name="+",
-        db_constraint=False,
-    )
-    actor_name = models.CharField(max_length=255)
-    action = models.CharField(max_length=100)
-    subject = models.CharField(max_length=255)
-    promotion = models.ForeignKey(
-        "promotions.Promotion",
-        on_delete=models.DO_NOTHING,
-        null=True,
-        related_name="audit_entries",
-        db_constraint=False,
-    )
-    change_hash = models.CharField(max_length=64, blank=True)
-    data = models.JSONField(default=dict)
-
-    class Meta:
-        ordering = ["-id"]
-        verbose_name_plural = "audit entries"
-
-    def __str__(self) -> str:
-        return f"{self.actor_name} {self.action} {self.subject}"
 
 
 class Announcement(models.Model):

@@ -8,7 +8,8 @@ from django.db.models import Q, QuerySet
 from promotions.choices import Role
 from promotions.models import Application, RoleGrant, Stage
 
-_ORDER = (Role.VIEWER, Role.DEVELOPER, Role.APPROVER, Role.ADMIN)
+# Each includes the ones before it.
+ROLES = (Role.VIEWER, Role.DEVELOPER, Role.APPROVER, Role.ADMIN)
 Visitor = User | AnonymousUser
 
 
@@ -19,7 +20,7 @@ def _grants(user: Visitor) -> QuerySet[RoleGrant]:
 
 
 def _at_least(role: Role) -> tuple[Role, ...]:
-    return _ORDER[_ORDER.index(role) :]
+    return ROLES[ROLES.index(role) :]
 
 
 def holds(user: Visitor, role: Role, stage: Stage) -> bool:
@@ -35,13 +36,17 @@ def holds(user: Visitor, role: Role, stage: Stage) -> bool:
     )
 
 
+def grants_for(stage: Stage) -> QuerySet[RoleGrant]:
+    """Return every grant, to whomever, that reaches this Stage."""
+    return RoleGrant.objects.filter(
+        Q(application=None) | Q(application=stage.application_id),
+        Q(environment=None) | Q(environment=stage.environment_id),
+    )
+
+
 def holders(role: Role, stage: Stage) -> QuerySet[User]:
     """Return the active people who hold the role, or a higher one, for this Stage."""
-    grants = (
-        RoleGrant.objects.filter(role__in=_at_least(role))
-        .filter(Q(application=None) | Q(application=stage.application_id))
-        .filter(Q(environment=None) | Q(environment=stage.environment_id))
-    )
+    grants = grants_for(stage).filter(role__in=_at_least(role))
     return (
         User.objects.filter(is_active=True)
         .filter(Q(is_superuser=True) | Q(role_grants__in=grants) | Q(groups__role_grants__in=grants))
@@ -50,14 +55,18 @@ def holders(role: Role, stage: Stage) -> QuerySet[User]:
     )
 
 
+def sees_every_application(user: Visitor) -> bool:
+    """Tell whether the person may look at all applications, those to come included."""
+    if isinstance(user, User) and user.is_active and user.is_superuser:
+        return True
+    return _grants(user).filter(application=None).exists()
+
+
 def visible_applications(user: Visitor) -> QuerySet[Application]:
     """Return the applications a person may look at: those where they hold any role in any environment."""
-    if isinstance(user, User) and user.is_active and user.is_superuser:
+    if sees_every_application(user):
         return Application.objects.all()
-    grants = _grants(user)
-    if grants.filter(application=None).exists():
-        return Application.objects.all()
-    return Application.objects.filter(rolegrant__in=grants).distinct()
+    return Application.objects.filter(rolegrant__in=_grants(user)).distinct()
 
 
 def may_see_machinery(user: Visitor) -> bool:

@@ -48,6 +48,7 @@ class AuditRow:
     actor: str
     action: str
     message: str
+    url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +178,8 @@ def _audit(promotion: Promotion) -> list[AuditRow]:
             entry.at,
             entry.actor_name,
             str(_ACTIONS.get(entry.action, entry.action)),
-            str(entry.data.get("message") or entry.data.get("comment") or entry.data.get("reason") or ""),
+            entry.reason,
+            entry.get_absolute_url(),
         )
         for entry in entries
     ]

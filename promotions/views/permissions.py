@@ -11,16 +11,17 @@ from urllib.parse import urlencode
 from django.contrib.auth.models import User
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.db.models import Q
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django_htmx.http import HttpResponseClientRedirect
 
+from promotions.audit.search import visible_entries
 from promotions.live import latest_number
-from promotions.models import Application, PipelineRun, Promotion
+from promotions.models import Application, AuditEntry, PipelineRun, Promotion
 from promotions.policy.access import may_replay, may_see_machinery, visible_applications
 
-View = Callable[..., HttpResponse]
+View = Callable[..., HttpResponseBase]
 
 
 class Permission(StrEnum):
@@ -31,6 +32,7 @@ class Permission(StrEnum):
     SEE_APPLICATION = "see-application"
     SEE_MACHINERY = "see-machinery"
     REPLAY = "replay"
+    ADMINISTER = "administer"
 
 
 class PageRequest(HttpRequest):
@@ -49,7 +51,7 @@ def requires(permission: Permission, *methods: str) -> Callable[[View], View]:
 
     def decorate(view: View) -> View:
         @wraps(view)
-        def guarded(request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        def guarded(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
             if permission != Permission.ANYONE and not request.user.is_authenticated:
                 return _to_sign_in(request)
             if request.method not in allowed and not (request.method == "HEAD" and "GET" in allowed):
@@ -81,7 +83,7 @@ def _admit(user: User, permission: Permission, kwargs: dict[str, Any]) -> dict[s
         return _with_objects(user, kwargs)
     if permission == Permission.SEE_MACHINERY and not may_see_machinery(user):
         raise PermissionDenied
-    if permission == Permission.REPLAY and not may_replay(user):
+    if permission in (Permission.REPLAY, Permission.ADMINISTER) and not may_replay(user):
         raise PermissionDenied
     return kwargs
 
@@ -111,8 +113,13 @@ def _run(user: User, pk: int) -> PipelineRun:
     return get_object_or_404(PipelineRun.objects.filter(visible), pk=pk)
 
 
+def _audit_entry(user: User, pk: int) -> AuditEntry:
+    return get_object_or_404(visible_entries(user), pk=pk)
+
+
 _LOADERS: dict[str, tuple[str, Callable[[User, Any], object]]] = {
     "slug": ("application", _application),
     "promotion_id": ("promotion", _promotion),
     "run_id": ("run", _run),
+    "entry_id": ("entry", _audit_entry),
 }

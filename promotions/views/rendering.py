@@ -8,7 +8,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 
 from promotions.policy import Refused
-from promotions.policy.access import may_see_machinery
+from promotions.policy.access import may_replay, may_see_machinery
 from promotions.present.upstreams import freshness
 from promotions.views.permissions import PageRequest
 from promotions.workflow import StaleState
@@ -25,11 +25,13 @@ def page(
     status: int = 200,
 ) -> HttpResponse:
     """Render a page for a signed-in person. `wants` are the fragments it shows ("cell run:5 log:5")."""
+    sees = may_see_machinery(request.user)
     frame = {
         "live_since": request.live_since,
         "live_wants": f"{wants} upstreams:all".strip(),
         "upstreams": freshness(),
-        "may_see_machinery": may_see_machinery(request.user),
+        "may_see_machinery": sees,
+        "may_administer": sees and may_replay(request.user),
     }
     return render(request, template, {**frame, **context}, status=status)
 

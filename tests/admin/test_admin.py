@@ -6,7 +6,7 @@ import re
 
 import pytest
 from django.contrib import admin
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.urls import reverse
 
@@ -27,6 +27,7 @@ from tests.cast import (
 
 MODELS = sorted((model._meta.app_label, model._meta.model_name or "") for model in admin.site._registry)
 EDITABLE = {("auth", "user"), ("auth", "group"), ("promotions", "rolegrant"), ("promotions", "apitoken")}
+EDITABLE |= {("socialaccount", "socialaccount")}
 # Whether a job is queued in a test is the worker's business; the table is looked at all the same.
 READ_ONLY = [model for model in MODELS if model not in EDITABLE and model[0] != "procrastinate"]
 
@@ -113,7 +114,8 @@ def test_what_the_file_or_history_says_can_not_be_changed_here(
 
 
 def test_a_new_token_is_shown_once_and_works(people: People, keeper: User, desk: Client) -> None:
-    form = {"user": people.requester.pk, "name": "scripts", "expires_at_0": "", "expires_at_1": ""}
+    form = {"user": people.requester.pk, "name": "scripts", "scopes": "read,promote"}
+    form |= {"expires_at_0": "", "expires_at_1": ""}
     answer = desk.post("/admin/promotions/apitoken/add/", form)
     assert answer.status_code == 200
     assert "no-store" in answer.headers["Cache-Control"]
@@ -123,6 +125,7 @@ def test_a_new_token_is_shown_once_and_works(people: People, keeper: User, desk:
     token = find_token(text)
     assert token is not None
     assert (token.user, token.name) == (people.requester, "scripts")
+    assert token.scopes == ["read", "promote"]
     assert text not in desk.get("/admin/promotions/apitoken/", follow=True).content.decode()
     assert text not in str(desk.cookies)
     assert AuditEntry.objects.get(action="token.issued").actor == keeper
@@ -179,3 +182,26 @@ def test_no_form_makes_a_superuser(people: People, desk: Client) -> None:
 def test_a_stage_is_found_by_its_application(catalogue: Catalogue, desk: Client) -> None:
     page = desk.get("/admin/promotions/stage/?q=flask-k8s-example").content.decode()
     assert f"/admin/promotions/stage/{Stage.objects.all()[0].pk}/change/" in page
+
+
+def test_what_is_done_to_people_and_groups_is_told(people: People, keeper: User, desk: Client) -> None:
+    group = Group.objects.create(name="team")
+    RoleGrant.objects.create(group=group, role=Role.APPROVER)
+    path = f"/admin/auth/user/{people.outsider.pk}"
+    form = {"username": "outsider", "is_active": "on", "groups": group.pk}
+    assert desk.post(f"{path}/change/", form).status_code == 302
+    told = AuditEntry.objects.get(action="person.changed")
+    assert (told.actor, told.data["before"]) == (keeper, "active; groups: –")
+    assert told.data["after"] == "active; groups: team"
+    secret = "another long enough password"
+    desk.post(f"{path}/password/", {"password1": secret, "password2": secret, "usable_password": "true"})
+    assert AuditEntry.objects.filter(action="person.password-changed").exists()
+    desk.post("/admin/auth/user/", {"action": "end_sessions", "_selected_action": people.outsider.pk})
+    assert AuditEntry.objects.filter(action="session.ended-everywhere").exists()
+    desk.post(f"/admin/auth/group/{group.pk}/delete/", {"post": "yes"})
+    assert AuditEntry.objects.get(action="group.deleted").data["before"] == (
+        "people: outsider; roles: team: approver"
+    )
+    desk.post(f"{path}/delete/", {"post": "yes"})
+    assert AuditEntry.objects.filter(action="person.deleted", subject="person outsider").exists()
+    assert secret not in str(list(AuditEntry.objects.values()))

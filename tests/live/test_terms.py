@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.contrib.sessions.models import Session
 from django.db import connection
 from django.test.signals import template_rendered
 from django.utils import timezone
@@ -15,7 +14,7 @@ from django.utils import timezone
 from promotions.choices import Role
 from promotions.hub import Change, Hub
 from promotions.live import announce, latest_number
-from promotions.models import RoleGrant, StageState
+from promotions.models import RoleGrant, Session, StageState
 from tests import cast
 from tests.live.conftest import OpenPage, Quick, database_parameters, session_of
 from tests.live.test_sockets import say, shown

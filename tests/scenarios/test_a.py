@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from tests.scenarios import drive
-from tests.system import System, wait_for
+from tests.system import ROOT, System, wait_for
 
 
 @pytest.mark.parametrize(
@@ -91,6 +94,20 @@ def test_a_second_click_and_a_duplicated_webhook_change_nothing(system: System) 
     assert len(drive.commits_with_trailer(system, asked)) == 1
     same = [p for p in system.get("promotions/")["results"] if p["version"] == asked["version"]]
     assert [p["id"] for p in same] == [asked["id"]]
+    the_trail_says_who_and_from_where(system, asked["id"])
+
+
+def the_trail_says_who_and_from_where(system: System, promotion_id: int) -> None:
+    entries = system.get(f"audit/?promotion={promotion_id}")["results"]
+    told = {entry["action"]: (entry["actor_username"], entry["via"]) for entry in entries}
+    assert told["promotion.requested"] == ("dana", "token")
+    assert told["approval.approved"] == ("riku", "token")
+    assert told["promotion.running"] == told["promotion.succeeded"] == ("", "worker")
+    assert {entry["address"] for entry in entries if entry["via"] == "token"} == {"127.0.0.1"}
+    assert all(entry["number"] and entry["tag"] and entry["commit"] for entry in entries)
+    command = [sys.executable, "manage.py", "verify_audit"]
+    done = subprocess.run(command, cwd=ROOT, env=system.environ, capture_output=True, text=True, check=True)
+    assert "entries are as they were written" in done.stdout
 
 
 def test_who_requests_cannot_approve_and_outsiders_can_do_nothing(system: System) -> None:

@@ -7,7 +7,9 @@ from typing import Any
 from rest_framework import serializers
 
 from promotions.api.serializers.bodies import RefusalSerializer
+from promotions.choices import Role
 from promotions.models import Application, Environment, Image, ImageVersion, Promotion, Stage, StageState
+from promotions.present.access import PersonRow
 
 
 class ImageSerializer(serializers.ModelSerializer[Image]):
@@ -238,3 +240,13 @@ class PreviewSerializer(serializers.Serializer[Any]):
     base_commit = serializers.CharField()
     change = ChangeSerializer(allow_null=True)
     refusals = RefusalSerializer(many=True)
+
+
+class PersonAccessSerializer(serializers.Serializer[PersonRow]):
+    """One person's standing at a Stage."""
+
+    username = serializers.CharField()
+    name = serializers.CharField()
+    role = serializers.ChoiceField(choices=Role.values)
+    may = serializers.ListField(child=serializers.CharField())
+    because = serializers.ListField(child=serializers.CharField())

@@ -144,4 +144,28 @@ class AuditEntrySerializer(serializers.ModelSerializer[AuditEntry]):
 
     class Meta:
         model = AuditEntry
-        fields = ("id", "at", "actor", "action", "subject", "promotion", "change_hash", "data")
+        fields = (
+            "id",
+            "number",
+            "at",
+            "actor",
+            "actor_username",
+            "via",
+            "address",
+            "client",
+            "action",
+            "subject",
+            "reason",
+            "application",
+            "environment",
+            "promotion",
+            "tag",
+            "digest",
+            "commit",
+            "manifest_commit",
+            "change_hash",
+            "data",
+            "content_hash",
+            "previous_hash",
+            "hash",
+        )

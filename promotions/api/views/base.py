@@ -7,16 +7,17 @@ from typing import ClassVar, TypeVar
 from django.contrib.auth.models import User
 from django.db.models import Model, QuerySet
 from drf_spectacular.utils import OpenApiResponse
-from rest_framework.permissions import BasePermission, IsAuthenticated
+from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 from rest_framework.viewsets import ReadOnlyModelViewSet
 
 from promotions.api.querying import Filters
+from promotions.api.scopes import SIGNED_IN, NotNarrowed, applications_of, token_of
 from promotions.api.serializers.bodies import Body, Conflict, Problem
 from promotions.models import Application
-from promotions.policy.access import may_replay, may_see_machinery, visible_applications
+from promotions.policy.access import may_replay, may_see_machinery
 
 Row = TypeVar("Row", bound=Model)
 
@@ -34,6 +35,9 @@ class Records(ReadOnlyModelViewSet[Row]):
     choices: ClassVar[dict[str, list[str]]] = {}
     numbers: ClassVar[tuple[str, ...]] = ()
     orderings: ClassVar[dict[str, str]] = {}
+    permission_classes = SIGNED_IN
+    # The token's scope for each action that changes something; `promote` where none is named.
+    scopes: ClassVar[dict[str, str]] = {}
     lookup_value_regex = "[0-9]{1,18}"
     detail_serializer: type[BaseSerializer[Row]] | None = None
 
@@ -43,8 +47,13 @@ class Records(ReadOnlyModelViewSet[Row]):
         return super().get_serializer_class()
 
     def applications(self) -> QuerySet[Application]:
-        """Return what the caller may see."""
-        return visible_applications(self.request.user)
+        """Return what the caller may see, with this token."""
+        return applications_of(self.request)
+
+    def is_narrowed(self) -> bool:
+        """Tell whether the caller's token is for single applications only."""
+        token = token_of(self.request)
+        return token is not None and bool(token.applications)
 
 
 class SeesMachinery(BasePermission):
@@ -61,7 +70,7 @@ class MayReplay(BasePermission):
         return may_replay(request.user)
 
 
-MACHINERY = (IsAuthenticated, SeesMachinery)
+MACHINERY: tuple[type[BasePermission], ...] = (*SIGNED_IN, NotNarrowed, SeesMachinery)
 
 
 def caller(request: Request) -> User:

@@ -16,6 +16,7 @@ from promotions.api.serializers.bodies import VendorProblem
 from promotions.api.serializers.catalogue import (
     ApplicationSerializer,
     EnvironmentSerializer,
+    PersonAccessSerializer,
     PreviewSerializer,
     StageSerializer,
     VersionSerializer,
@@ -24,6 +25,7 @@ from promotions.api.views.base import NOT_FOUND, Records, caller
 from promotions.choices import Risk
 from promotions.models import Application, Environment, ImageVersion, Stage
 from promotions.policy.access import may_see_machinery
+from promotions.present.access import stage_access
 
 
 class Applications(Records[Application]):
@@ -52,7 +54,7 @@ class Environments(Records[Environment]):
 
     def get_queryset(self) -> QuerySet[Environment]:
         """Return all of them to whoever holds any role at all."""
-        if may_see_machinery(self.request.user) or self.applications().exists():
+        if self.applications().exists() or (may_see_machinery(self.request.user) and not self.is_narrowed()):
             return Environment.objects.all()
         return Environment.objects.none()
 
@@ -91,6 +93,12 @@ class Stages(Records[Stage]):
         version = version_or_404(request.query_params.get("version", ""), self.applications())
         seen = operations.preview(stage, version, caller(request))
         return Response(PreviewSerializer(seen).data)
+
+    @extend_schema(responses={200: PersonAccessSerializer(many=True), 404: NOT_FOUND}, filters=False)
+    @action(detail=True, methods=["get"], pagination_class=None)
+    def access(self, request: Request, pk: str) -> Response:
+        """Say who may do what here, and because of which grants."""
+        return Response([PersonAccessSerializer(row).data for row in stage_access(self.get_object())])
 
 
 class Versions(Records[ImageVersion]):

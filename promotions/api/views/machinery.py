@@ -1,4 +1,4 @@
-"""Runs, deliveries, upstreams, audit entries."""
+"""Runs, deliveries, upstreams."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from rest_framework.response import Response
 from promotions import deliveries
 from promotions.api.serializers.bodies import Nothing
 from promotions.api.serializers.machinery import (
-    AuditEntrySerializer,
     DeliveryDetailSerializer,
     DeliverySerializer,
     RunDetailSerializer,
@@ -32,7 +31,7 @@ from promotions.api.views.base import (
     said,
 )
 from promotions.choices import DeliveryOutcome, RunStatus, UpstreamState, Vendor
-from promotions.models import AuditEntry, Delivery, PipelineRun, StepLog, Upstream
+from promotions.models import Delivery, PipelineRun, StepLog, Upstream
 from promotions.policy.access import may_see_machinery
 
 
@@ -57,7 +56,7 @@ class Runs(Records[PipelineRun]):
     def get_queryset(self) -> QuerySet[PipelineRun]:
         """A run that belongs to no application is machinery."""
         visible = Q(application__in=self.applications())
-        if may_see_machinery(self.request.user):
+        if may_see_machinery(self.request.user) and not self.is_narrowed():
             visible |= Q(application=None)
         runs = PipelineRun.objects.filter(visible).select_related("connection", "application")
         if self.action == "list":
@@ -119,20 +118,3 @@ class Upstreams(Records[Upstream]):
     filters = {"kind": "kind", "connection": "connection__slug", "state": "state"}
     choices = {"state": UpstreamState.values}
     orderings = {"name": "name", "seen_at": "seen_at"}
-
-
-class AuditEntries(Records[AuditEntry]):
-    """Who did what, when and why. Never changed."""
-
-    queryset = AuditEntry.objects.all()
-    serializer_class = AuditEntrySerializer
-    filters = {"action": "action", "actor": "actor_name", "promotion": "promotion"}
-    numbers = ("promotion",)
-    orderings = {"at": "id"}
-
-    def get_queryset(self) -> QuerySet[AuditEntry]:
-        """Entries about an application's promotions are for who may see it; all others are machinery."""
-        visible = Q(promotion__stage__application__in=self.applications())
-        if may_see_machinery(self.request.user):
-            visible |= Q(promotion=None)
-        return AuditEntry.objects.filter(visible)

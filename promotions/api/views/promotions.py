@@ -23,7 +23,7 @@ from promotions.api.serializers.bodies import (
 from promotions.api.serializers.promotions import PromotionDetailSerializer, PromotionSerializer
 from promotions.api.views.base import OUTCOMES, Records, caller, said
 from promotions.api.views.catalogue import version_or_404
-from promotions.choices import PromotionKind, PromotionStatus
+from promotions.choices import PromotionKind, PromotionStatus, TokenScope
 from promotions.models import Promotion, Stage
 
 _MADE = {201: PromotionDetailSerializer, **OUTCOMES}
@@ -36,6 +36,7 @@ class Promotions(Records[Promotion]):
     queryset = Promotion.objects.all()
     serializer_class = PromotionSerializer
     detail_serializer = PromotionDetailSerializer
+    scopes = {"approve": TokenScope.APPROVE, "reject": TokenScope.APPROVE}
     filters = {
         "application": "stage__application__slug",
         "environment": "stage__environment__slug",

@@ -1,0 +1,1 @@
+"""Who somebody is: signing in by password or through OpenID Connect, groups, sessions, too many attempts."""
