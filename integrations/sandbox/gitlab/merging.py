@@ -173,7 +173,9 @@ class Merging:
             raise ApiError(*UNAUTHORIZED)
         async with self._locks.setdefault(project["id"], asyncio.Lock()):
             status = await blocking(self.status, project, mr)
-            if options.auto and (status in ARMABLE or (status == "mergeable" and self._running(project, mr))):
+            # On a train also what could be merged at once waits for its turn.
+            waits = self._running(project, mr) or project["merge_trains_enabled"]
+            if options.auto and (status in ARMABLE or (status == "mergeable" and waits)):
                 self._arm(project, mr, user, options)
                 return
             if status not in ("mergeable", "conflict", "need_rebase"):

@@ -28,7 +28,11 @@ async def update_project(call: Call) -> Response:
     call.project.update(
         {name: call.text(name) for name in ("merge_method", "squash_option") if name in call.params}
     )
-    flags = ("only_allow_merge_if_pipeline_succeeds", "remove_source_branch_after_merge")
+    flags = (
+        "only_allow_merge_if_pipeline_succeeds",
+        "remove_source_branch_after_merge",
+        "merge_trains_enabled",
+    )
     call.project.update({name: call.flag(name) for name in flags if name in call.params})
     if "approvals_before_merge" in call.params:
         call.project["approvals_before_merge"] = call.number("approvals_before_merge", 0)

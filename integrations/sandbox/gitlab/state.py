@@ -132,6 +132,7 @@ def new_project(number: int, path: str, created: str, options: Json) -> Json:
         "last_activity_at": created,
         "merge_method": "merge",
         "squash_option": "default_off",
+        "merge_trains_enabled": False,
         "only_allow_merge_if_pipeline_succeeds": False,
         "remove_source_branch_after_merge": True,
         "approvals_before_merge": 0,

@@ -40,6 +40,7 @@ def project_json(base: str, project: Json) -> Json:
         "last_activity_at",
         "merge_method",
         "squash_option",
+        "merge_trains_enabled",
         "only_allow_merge_if_pipeline_succeeds",
         "remove_source_branch_after_merge",
         "approvals_before_merge",
