@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
 
-from django.contrib.auth.hashers import PBKDF2PasswordHasher
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 from django.utils import timezone
 
@@ -101,11 +101,8 @@ def _person(name: str, first: str, last: str, **rights: bool) -> User:
 
 @cache
 def _hashed() -> str:
-    """Hashing is slow on purpose: once is enough for the same password.
-
-    By the product's own hasher, whatever the test that is the first to ask has set.
-    """
-    return PBKDF2PasswordHasher().encode(PASSWORD, "salt-of-the-cast")
+    """The same for everybody and for the whole run, as the hashers are (tests/conftest.py)."""
+    return make_password(PASSWORD)
 
 
 def make_catalogue(people: People | None = None) -> Catalogue:

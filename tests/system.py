@@ -51,11 +51,6 @@ UPDATE promotions_stage SET write_mode = %s, team_branch = %s WHERE environment_
 
 
 # Sets which connection an application's manifests are written through.
-SET_WRITER = """
-UPDATE promotions_stage SET manifest_connection_id =
-    (SELECT id FROM promotions_connection WHERE slug = %s)
-    WHERE application_id = (SELECT id FROM promotions_application WHERE slug = %s)
-"""
 
 
 class NotInTime(AssertionError):
@@ -272,11 +267,6 @@ class System:
     def set_write_mode(self, mode: str, team_branch: str = "") -> None:
         with psycopg.connect(self.environ["DATABASE_URL"]) as connection:
             connection.execute(SET_MODE, [mode, team_branch])
-
-    def write_through(self, connection: str, application: str) -> None:
-        """Have an application's manifests read and written through another connection of the catalogue."""
-        with psycopg.connect(self.environ["DATABASE_URL"]) as database:
-            database.execute(SET_WRITER, [connection, application])
 
     def calm(self) -> None:
         """Take every fault away and leave nothing open, so that the next test finds an ordinary day."""

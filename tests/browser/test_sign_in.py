@@ -37,7 +37,7 @@ def site(tmp_path: Path, provider: Provider) -> Iterator[System]:
     """The web process alone: nobody is promoted here."""
     file = tmp_path / "sign-in.yaml"
     file.write_text(FILE.format(issuer=provider.url, client=CLIENT))
-    system = System(tmp_path, make_database(NAME), speed=1)
+    system = System(tmp_path, make_database(NAME), speed=1, scenario="a")
     system.environ |= {"SIGN_IN_FILE": str(file), "OIDC_SECRET": SECRET}
     try:
         system.run("web", "-m", "uvicorn", "promotions.asgi:application", "--port", str(system.port))

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.scenarios import drive
 from tests.scenarios.elsewhere import Target, syncs_of_automated
 from tests.system import System, wait_for
 
 IMAGE = "harbor.centre.com/ns/go-sampleapp"
-# The catalogue's connections that manifests are written through.
-WRITERS = ("git", "gitlab")
 
 
-@pytest.mark.parametrize("writer", WRITERS)
-def test_a_build_named_by_its_commit_reaches_production_with_a_direct_commit(
-    system: System, writer: str
-) -> None:
-    system.write_through(writer, "go-sampleapp")
+def test_a_build_named_by_its_commit_reaches_production_with_a_direct_commit(system: System) -> None:
+    """The catalogue has the manifests written through plain Git: no call of GitLab's API."""
     prod = Target(system, "go-sampleapp", "go-sampleapp")
     dev = Target(system, "go-sampleapp", "go-sampleapp", environment="dev")
     old = prod.settled()
