@@ -259,6 +259,9 @@ def replace_change(promotion: Promotion, base_commit: str, change: Change) -> No
     fields = {
         "base_commit": base_commit,
         "previous_diff": promotion.diff,
+        # It was built for the old change; nobody may take it for the new one's.
+        "rendered_diff": "",
+        "rendered_note": _("The change is another one since its result was built."),
         "change_hash": change.hash,
         "diff": change.diff,
         "edits": [

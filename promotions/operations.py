@@ -17,6 +17,7 @@ from promotions.models import Approval, ImageVersion, Promotion, Stage, StageSta
 from promotions.notifications import tell
 from promotions.policy import Act, Refusal, Refused, gather, refusals
 from promotions.policy.access import holds
+from promotions.rendering import Rendered, rendered
 from promotions.workflow import StaleState, announce_promotion, person_name, record, transition
 
 Status = PromotionStatus
@@ -29,19 +30,21 @@ class Preview:
     base_commit: str
     change: Change | None
     refusals: list[Refusal]
+    rendered: Rendered
 
 
 def preview(stage: Stage, version: ImageVersion, actor: User | None) -> Preview:
     """Compute the Change at the branch's tip and ask every gate. Writes nothing."""
     base_commit, change, problem = changes.compute_or_explain(stage, version)
+    built = rendered(stage, base_commit, change) if change is not None and change.edits else Rendered()
     facts = gather(
         stage,
         version,
         actor,
-        change_problem=problem,
+        change_problem=problem or built.problem,
         change_is_empty=change is not None and not change.edits,
     )
-    return Preview(base_commit, change, refusals(Act.REQUEST, facts))
+    return Preview(base_commit, change, refusals(Act.REQUEST, facts), built)
 
 
 def request_promotion(
@@ -123,6 +126,8 @@ def _create(
         requested_by=by,
         requested_by_name=person_name(by),
         base_commit=seen.base_commit,
+        rendered_diff=seen.rendered.diff,
+        rendered_note=seen.rendered.note,
         **change_fields(seen.change),
     )
     tell(promotion, Status.REQUESTED, by=person_name(by))

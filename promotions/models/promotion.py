@@ -63,6 +63,8 @@ class Promotion(models.Model):
     change_hash = models.CharField(max_length=64)
     diff = models.TextField()
     edits = models.JSONField(default=list, help_text="[{file, key, old, new}]")
+    rendered_diff = models.TextField(blank=True, help_text="What the change does to the built manifests")
+    rendered_note = models.TextField(blank=True, help_text="Why there is no rendered difference")
     previous_diff = models.TextField(blank=True, help_text="What was approved before the change differed")
 
     step = models.CharField(max_length=20, choices=StepName, blank=True)

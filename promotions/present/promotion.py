@@ -61,6 +61,7 @@ class PromotionPage:
     from_text: str
     files: list[DiffFile]
     previous_files: list[DiffFile]
+    rendered_files: list[DiffFile]
     gates: list[Refusal]
     approvals: tuple[ApprovalRow, ...]
     required_approvals: int
@@ -112,6 +113,7 @@ def page(key: str) -> PromotionPage | None:
         from_text=promotion.from_version.label if promotion.from_version else "",
         files=parse_diff(promotion.diff),
         previous_files=_previous(promotion),
+        rendered_files=parse_diff(promotion.rendered_diff),
         gates=_gates(promotion),
         approvals=tuple(_approvals(promotion)),
         required_approvals=stage.environment.required_approvals,

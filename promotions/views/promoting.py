@@ -97,6 +97,8 @@ def _confirmation(
         "from_text": running.label if running else "",
         "files": parse_diff(change.diff) if change else [],
         "edits": change.edits if change else [],
+        "rendered_files": parse_diff(preview.rendered.diff),
+        "rendered_note": preview.rendered.note,
         "refusals": preview.refusals,
         "contents": contents(stage.application, running, version),
         "form": shown,

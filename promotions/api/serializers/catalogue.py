@@ -234,11 +234,19 @@ class ChangeSerializer(serializers.Serializer[Any]):
     edits = EditSerializer(many=True)
 
 
+class RenderedSerializer(serializers.Serializer[Any]):
+    """What the change does to the built manifests: a unified diff, or in `note` why there is none."""
+
+    diff = serializers.CharField()
+    note = serializers.CharField()
+
+
 class PreviewSerializer(serializers.Serializer[Any]):
     """What a promotion would do now, and why it may not go: no refusals means that it may."""
 
     base_commit = serializers.CharField()
     change = ChangeSerializer(allow_null=True)
+    rendered = RenderedSerializer()
     refusals = RefusalSerializer(many=True)
 
 

@@ -1,0 +1,69 @@
+"""Build manifests with the programs that Argo CD builds them with: kustomize and helm, where installed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from integrations.errors import Rejected, Unavailable
+from integrations.shape import one_line
+
+VENDOR = "render"
+_SECONDS = 20.0
+_MOST_OUTPUT = 16 * 1024 * 1024
+
+
+def kustomize_command() -> list[str]:
+    """Return how to build a kustomization here, by kustomize or the one inside kubectl; [] without both."""
+    if program := shutil.which("kustomize"):
+        return [program, "build"]
+    if program := shutil.which("kubectl"):
+        return [program, "kustomize"]
+    return []
+
+
+def helm_command() -> list[str]:
+    """Return how to render a chart here, or []."""
+    program = shutil.which("helm")
+    return [program, "template", "release"] if program else []
+
+
+def build(
+    command: Sequence[str], files: Mapping[str, bytes], root: str, *, values: Sequence[str] = ()
+) -> bytes:
+    """Return what the folder `root` of `files` builds to, as YAML.
+
+    `values` are further values files of a chart. Raises Rejected with the program's words when it does not
+    build, Unavailable when the program gives no answer in time. Nothing outside a private folder is seen.
+    """
+    with tempfile.TemporaryDirectory(prefix="slipway-render-") as name:
+        folder = Path(name) / "files"
+        for path, content in files.items():
+            target = (folder / path).resolve()
+            if folder.resolve() not in target.parents:
+                raise Rejected(f"{path} leads out of the repository", vendor=VENDOR)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+        arguments = [str(folder / root), *(f"--values={folder / path}" for path in values)]
+        return _run([*command, *arguments], name)
+
+
+def _run(command: Sequence[str], home: str) -> bytes:
+    # Nobody's settings, caches or clusters: what is built must depend on the files alone.
+    environ = {"PATH": os.defpath, "HOME": home, "KUBECONFIG": os.devnull, "LC_ALL": "C.UTF-8"}
+    try:
+        done = subprocess.run(
+            command, cwd=home, env=environ, capture_output=True, timeout=_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise Unavailable(f"{Path(command[0]).name} did not answer in time", vendor=VENDOR) from None
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").replace(home, "").replace("/files/", "")
+        raise Rejected(one_line(said) or "no reason given", vendor=VENDOR)
+    if len(done.stdout) > _MOST_OUTPUT:
+        raise Rejected("it builds to more than 16 MB", vendor=VENDOR)
+    return done.stdout
