@@ -56,14 +56,16 @@ def changes_something(call: str) -> bool:
     [
         (WriteMode.DIRECT, Vendor.GITLAB),
         (WriteMode.OWN_BRANCH, Vendor.GITLAB),
-        (WriteMode.TEAM_BRANCH, Vendor.GITLAB),
         (WriteMode.DIRECT, Vendor.GIT),
     ],
 )
 def test_a_worker_killed_at_any_call_leaves_one_commit_and_one_merge_request(
     box: InThread, tmp_path: Path, database_environ: dict[str, str], mode: WriteMode, vendor: Vendor
 ) -> None:
-    """To die after a call that only read is to die before the next one: nothing happened in between."""
+    """The team's branch takes the same calls as a branch of its own (tests/scenarios kill it, too).
+
+    To die after a call that only read is to die before the next one: nothing happened in between.
+    """
     farm = make(box, tmp_path, MOST_CALLS, mode=mode, vendor=vendor)
     stages = iter(farm.stages)
     environ = {**database_environ, "SLIPWAY_DATA_DIR": str(tmp_path / "data")}
