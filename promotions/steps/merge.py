@@ -134,6 +134,7 @@ def _merge(client: GitLabClient, promotion: Promotion, request: MergeRequest) ->
             request.iid,
             sha=promotion.written_commit,
             squash_message=commit_message(promotion),
+            remove_source_branch=promotion.stage.write_mode == WriteMode.OWN_BRANCH,
             # A merge request on a train waits for those before it: GitLab merges it in its turn.
             auto_merge=client.project(project).merge_trains,
         )
@@ -166,6 +167,7 @@ def _arm(client: GitLabClient, promotion: Promotion, result: StepResult, request
             request.iid,
             sha=promotion.written_commit,
             squash_message=commit_message(promotion),
+            remove_source_branch=promotion.stage.write_mode == WriteMode.OWN_BRANCH,
             auto_merge=True,
         )
     except (NotMergeable, Conflict):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +15,6 @@ from playwright.sync_api import Browser, Page, expect
 from tests.identity.provider import CLIENT, SECRET, Provider, running_provider
 from tests.system import System, drop_database, make_database, wait_for
 
-NAME = "slipway_sign_in"
 FILE = """
 providers:
   company:
@@ -35,9 +36,10 @@ def provider() -> Iterator[Provider]:
 @pytest.fixture
 def site(tmp_path: Path, provider: Provider) -> Iterator[System]:
     """The web process alone: nobody is promoted here."""
+    name = f"slipway_sign_in_{os.getpid()}_{time.monotonic_ns()}"
     file = tmp_path / "sign-in.yaml"
     file.write_text(FILE.format(issuer=provider.url, client=CLIENT))
-    system = System(tmp_path, make_database(NAME), speed=1, scenario="a")
+    system = System(tmp_path, make_database(name), speed=1, scenario="a")
     system.environ |= {"SIGN_IN_FILE": str(file), "OIDC_SECRET": SECRET}
     try:
         system.run("web", "-m", "uvicorn", "promotions.asgi:application", "--port", str(system.port))
@@ -48,7 +50,7 @@ def site(tmp_path: Path, provider: Provider) -> Iterator[System]:
         raise
     finally:
         system.stop()
-        drop_database(NAME)
+        drop_database(name)
 
 
 def answers(system: System) -> bool:
