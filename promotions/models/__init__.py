@@ -1,7 +1,16 @@
-"""Everything Slipway keeps, by meaning: catalogue, versions, runs, observed, promotion, inbound, access."""
+"""Everything Slipway keeps, by meaning: catalogue, versions, runs, observed, promotion, governance ..."""
 
 from promotions.models.access import Announcement, ApiToken, AuditEntry, RoleGrant
 from promotions.models.catalogue import Application, Connection, Environment, Image, Stage, WebhookSource
+from promotions.models.governance import (
+    CheckResult,
+    FreezeException,
+    FreezePeriod,
+    FreezeWindow,
+    Lock,
+    Residence,
+    VersionBlock,
+)
 from promotions.models.inbound import Delivery
 from promotions.models.observed import BranchTip, StageState, Upstream
 from promotions.models.promotion import Approval, Promotion, StepResult
@@ -16,17 +25,23 @@ __all__ = [
     "Approval",
     "AuditEntry",
     "BranchTip",
+    "CheckResult",
     "Commit",
     "Comparison",
     "Connection",
     "Delivery",
     "Environment",
+    "FreezeException",
+    "FreezePeriod",
+    "FreezeWindow",
     "Image",
     "ImageVersion",
+    "Lock",
     "Notification",
     "NotificationChannel",
     "PipelineRun",
     "Promotion",
+    "Residence",
     "RoleGrant",
     "Stage",
     "StageState",
@@ -34,5 +49,6 @@ __all__ = [
     "StepResult",
     "TaskRun",
     "Upstream",
+    "VersionBlock",
     "WebhookSource",
 ]

@@ -12,6 +12,7 @@ from promotions import vendors
 from promotions.choices import WriteMode
 from promotions.models import Promotion, StepResult
 from promotions.steps.base import Done, Failed, Outcome, Waiting
+from promotions.steps.guard import before_acting
 from promotions.steps.write import branch_name, commit_message
 
 # Only a person, or another commit, can end these: waiting longer would not.
@@ -54,6 +55,7 @@ def _find(client: GitLabClient, promotion: Promotion) -> MergeRequest | None:
 def _open(client: GitLabClient, promotion: Promotion) -> MergeRequest:
     stage = promotion.stage
     title, _blank, description = commit_message(promotion).partition("\n")
+    before_acting(promotion)
     try:
         return client.create_merge_request(
             stage.manifest_project,
@@ -116,6 +118,7 @@ def _try_to_merge(client: GitLabClient, promotion: Promotion, request: MergeRequ
 
 
 def _merge(client: GitLabClient, promotion: Promotion, request: MergeRequest) -> Outcome:
+    before_acting(promotion)
     try:
         after = client.merge(promotion.stage.manifest_project, request.iid, sha=promotion.written_commit)
     except NotMergeable:

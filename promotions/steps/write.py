@@ -22,6 +22,7 @@ from promotions.choices import PromotionKind, WriteMode
 from promotions.manifests import Change
 from promotions.models import Promotion, Stage, StepResult
 from promotions.steps.base import Differs, Done, Failed, Outcome, Waiting, trailer
+from promotions.steps.guard import before_acting
 from promotions.workflow import person_name
 
 _WRITE_LOCKS = 7_305_002
@@ -107,6 +108,7 @@ def _write(client: GitLabClient, promotion: Promotion) -> Outcome:
         change = changes.compute(stage, promotion.version, commit=base)
         if change.hash != promotion.change_hash:
             return _team_branch_differs(stage)
+    before_acting(promotion)
     try:
         commit = _commit(client, promotion, change, base)
     except Conflict:

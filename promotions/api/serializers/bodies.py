@@ -61,6 +61,8 @@ class RefusalSerializer(serializers.Serializer[Any]):
     gate = serializers.CharField(help_text="Stable, for machines")
     message = serializers.CharField(help_text="Why not, in a sentence")
     who_can_fix_it = serializers.CharField(source="fix")
+    waits = serializers.BooleanField(help_text="A promotion under way waits for it to end")
+    until = serializers.DateTimeField(allow_null=True, help_text="When it ends by itself, where known")
 
 
 class Conflict(serializers.Serializer[Any]):
