@@ -22,7 +22,7 @@ class ApprovalRule:
 
 @dataclass(frozen=True, slots=True)
 class CheckRule:
-    """An outside check. With `url` it is asked; without, its state is pushed, by `group` where that is set."""
+    """An outside check. With `url` it is asked; else its state is pushed, by `group` where that is set."""
 
     name: str
     url: str = ""

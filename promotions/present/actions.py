@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from promotions import operations
+from promotions import governing, operations
 from promotions.choices import PromotionStatus
 from promotions.models import Application, ImageVersion, Promotion, Stage
 from promotions.policy import Act, Facts, Refusal, gather, refusals, stopping
@@ -22,7 +22,8 @@ _CANDIDATES = 3
 class Action:
     """A button. With refusals it is disabled and they stand beside it.
 
-    `waits_for` does not disable it. `posts` at once, else it leads to a page that asks for confirmation. `tone` is main, danger or "".
+    `waits_for` does not disable it. `posts` at once, else it leads to a page that asks for confirmation.
+    `tone` is main, danger or "".
     """
 
     name: str
@@ -62,6 +63,10 @@ def of_promotion(promotion: Promotion, user: User) -> list[Action]:
     actions: list[Action] = []
     if promotion.status == PromotionStatus.REQUESTED:
         actions += _decisions(promotion, facts)
+    if promotion.is_open and facts.freezes and not facts.freeze_is_excepted:
+        url = reverse("promotion-freeze-exception", args=[promotion.pk])
+        why = tuple(governing.may_except(user, promotion))
+        actions.append(Action("except", _("Let it go during the freeze …"), url, refusals=why))
     if promotion.is_retryable:
         url = reverse("promotion-retry", args=[promotion.pk])
         why = tuple(_role(facts) + operations.hopeless(promotion, facts) + _another_is_open(promotion, facts))

@@ -9,9 +9,10 @@ from datetime import datetime
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from promotions.models import Application, ImageVersion, Promotion, Stage, StageState
+from promotions.models import Application, ImageVersion, Promotion, Stage, StageState, VersionBlock
 from promotions.present import answers
 from promotions.present.commits import CommitIndex, CommitNote, commit_index, commit_note
+from promotions.present.governance import Governance, block_sentence, blocks_by_version
 from promotions.present.links import safe_url
 from promotions.present.marks import Mark, health_mark, run_mark, sync_mark
 from promotions.present.matrix import UnderWay, open_promotions, stages, state_of, under_way
@@ -47,6 +48,8 @@ class StageCard:
     disagreements: tuple[str, ...]
     problem: str
     under_way: UnderWay | None
+    notes: tuple[str, ...]
+    lock_query: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,7 @@ class VersionRow:
     run_mark: Mark | None
     places: tuple[Place, ...]
     promote: tuple[PromoteLink, ...]
+    blocked: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,8 @@ def stage_card(key: str) -> StageCard | None:
 def cards(found: list[Stage]) -> list[StageCard]:
     open_ones = open_promotions(found)
     index = commit_index(sha for stage in found for sha in _commits(state_of(stage)))
-    return [_card(stage, open_ones.get(stage.pk), index) for stage in found]
+    marks = Governance.of(found)
+    return [_card(stage, open_ones.get(stage.pk), index, marks) for stage in found]
 
 
 def _commits(state: StageState | None) -> Iterable[str]:
@@ -103,7 +108,7 @@ def _commits(state: StageState | None) -> Iterable[str]:
     return [version.commit for version in known if version]
 
 
-def _card(stage: Stage, promotion: Promotion | None, index: CommitIndex) -> StageCard:
+def _card(stage: Stage, promotion: Promotion | None, index: CommitIndex, marks: Governance) -> StageCard:
     state = state_of(stage) or StageState(stage=stage)
     return StageCard(
         stage_id=stage.pk,
@@ -122,6 +127,8 @@ def _card(stage: Stage, promotion: Promotion | None, index: CommitIndex) -> Stag
         disagreements=answers.disagreements(state, promotion),
         problem=state.running_problem,
         under_way=under_way(promotion),
+        notes=marks.notes(stage),
+        lock_query=f"application={stage.application.slug}&environment={stage.environment.slug}",
     )
 
 
@@ -182,16 +189,21 @@ def versions(key: str) -> Versions | None:
     newest = list(every.select_related("image", "built_by")[:_NEWEST_VERSIONS])
     found = list(stages().filter(application=application))
     index = commit_index(version.commit for version in newest)
+    blocks = blocks_by_version(version.pk for version in newest)
     return Versions(
         application.pk,
-        tuple(_version_row(application, version, found, index) for version in newest),
+        tuple(_version_row(application, version, found, index, blocks.get(version.pk)) for version in newest),
         len({version.image_id for version in newest}) > 1,
         every.count(),
     )
 
 
 def _version_row(
-    application: Application, version: ImageVersion, found: list[Stage], index: CommitIndex
+    application: Application,
+    version: ImageVersion,
+    found: list[Stage],
+    index: CommitIndex,
+    block: VersionBlock | None,
 ) -> VersionRow:
     run = version.built_by
     return VersionRow(
@@ -202,6 +214,7 @@ def _version_row(
         run_mark(run.status) if run else None,
         tuple(place for stage in found if (place := _place(stage, version))),
         tuple(link for stage in found if (link := _promote_link(application, stage, version))),
+        block_sentence(version.label, block) if block else "",
     )
 
 

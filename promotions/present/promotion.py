@@ -86,6 +86,10 @@ _ACTIONS = {
     "approval.approved": gettext_lazy("approved the change"),
     "approval.rejected": gettext_lazy("rejected the change"),
     "approval.fallen": gettext_lazy("let the approvals fall"),
+    "freeze.excepted": gettext_lazy("let it go during the freeze"),
+    "check.pending": gettext_lazy("began an outside check"),
+    "check.passed": gettext_lazy("passed an outside check"),
+    "check.failed": gettext_lazy("failed an outside check"),
 }
 _LINK_TEXTS = {
     StepName.WRITE: gettext_lazy("Commit"),

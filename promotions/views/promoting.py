@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from promotions import comparisons, operations
 from promotions.forms import PromoteForm
 from promotions.models import Application, ImageVersion, Promotion, Stage
-from promotions.policy import Refused
+from promotions.policy import Refused, Weight, stopping
 from promotions.present.commits import contents
 from promotions.present.diff import parse_diff
 from promotions.present.matrix import stages, state_of
@@ -97,7 +97,8 @@ def _confirmation(
         "from_text": running.label if running else "",
         "files": parse_diff(change.diff) if change else [],
         "edits": change.edits if change else [],
-        "refusals": preview.refusals,
+        "refusals": stopping(preview.refusals),
+        "waits_for": [each for each in preview.refusals if each.weight == Weight.DEFERS],
         "contents": contents(stage.application, running, version),
         "form": shown,
         "seen_hash": change.hash if change else "",

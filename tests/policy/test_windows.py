@@ -181,8 +181,8 @@ def test_lengths_are_read(text: str, expected: timedelta) -> None:
 
 
 moments = st.datetimes(
-    min_value=datetime(2025, 1, 1),
-    max_value=datetime(2029, 1, 1),
+    min_value=datetime(2025, 1, 1),  # noqa: DTZ001
+    max_value=datetime(2029, 1, 1),  # noqa: DTZ001
     timezones=st.just(UTC),
 )
 hours = st.integers(0, 23)
