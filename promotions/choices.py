@@ -114,6 +114,26 @@ class Decision(TextChoices):
     REJECTED = "rejected", _("rejected")
 
 
+class CheckState(TextChoices):
+    """What an outside check says of a promotion."""
+
+    PENDING = "pending", _("pending")
+    PASSED = "passed", _("passed")
+    FAILED = "failed", _("failed")
+
+
+class Severity(TextChoices):
+    """How bad the worst finding of a scan is, in Harbor's words, least first."""
+
+    NONE = "None", _("none")
+    UNKNOWN = "Unknown", _("unknown")
+    NEGLIGIBLE = "Negligible", _("negligible")
+    LOW = "Low", _("low")
+    MEDIUM = "Medium", _("medium")
+    HIGH = "High", _("high")
+    CRITICAL = "Critical", _("critical")
+
+
 class RunStatus(TextChoices):
     PENDING = "pending", _("pending")
     RUNNING = "running", _("running")

@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from procrastinate.contrib.django import app
@@ -22,8 +23,10 @@ from promotions import changes
 from promotions.choices import Decision, PromotionStatus, StepName, StepStatus
 from promotions.manifests import Change
 from promotions.models import Promotion, StageState, StepResult
-from promotions.policy import Act, gather, refusals
+from promotions.policy import Act, Refusal, gather, refusals
+from promotions.policy.rules import Rules
 from promotions.steps import STEPS, Again, Differs, Done, Failed, Outcome, Waiting, plan
+from promotions.steps.guard import Held, act_of
 from promotions.steps.turns import next_in_line
 from promotions.steps.write import branch_name
 from promotions.workflow import StaleState, announce_promotion, record, transition
@@ -35,6 +38,9 @@ _MOST_STEPS_A_LOOK = 20
 _LONGEST_BACK_OFF = 60.0
 # How long an unreachable vendor is waited for before the promotion ends errored (it can be retried).
 _OUTAGE_PATIENCE = timedelta(minutes=30)
+# How long a closed gate (a lock, a freeze, a pending check) is waited for before it ends errored.
+_GATE_PATIENCE = timedelta(days=14)
+_GATE_LOOKS = 30.0
 
 
 def wake(promotion: Promotion) -> None:
@@ -69,7 +75,11 @@ def advance(promotion_id: int) -> None:
         promotion = _load(promotion_id)
         try:
             if promotion.status == Status.APPROVED:
-                _begin(promotion)
+                if not _begin(promotion):
+                    return
+            elif promotion.status == Status.REQUESTED:
+                if not _let_begin(promotion):
+                    return
             elif promotion.status != Status.RUNNING or not _take_step(promotion):
                 return
         except StaleState as stale:
@@ -91,14 +101,80 @@ def _load(promotion_id: int) -> Promotion:
     ).get(pk=promotion_id)
 
 
-def _begin(promotion: Promotion) -> None:
+def _begin(promotion: Promotion) -> bool:
+    """Take the first step if every gate lets it; tell whether to go on at once."""
     facts = gather(promotion.stage, promotion.version, None, promotion=promotion)
     if refused := refusals(Act.RUN, facts):
-        sentence = " ".join(refusal.message for refusal in refused)
-        transition(promotion, Status.ERRORED, by=None, message=sentence)
-        return
+        _stay_back(promotion, refused)
+        return False
     first = plan(promotion.stage)[0]
     transition(promotion, Status.RUNNING, by=None, message=_("Begun."), step=first, look_at=timezone.now())
+    return True
+
+
+def _let_begin(promotion: Promotion) -> bool:
+    """Approve what waits although its quorum is there; tell whether it was so."""
+    facts = gather(promotion.stage, promotion.version, None, promotion=promotion)
+    if not facts.approved_by or _lacks_approvals(refusals(Act.RUN, facts)):
+        return False
+    transition(promotion, Status.APPROVED, by=None, message=_("Approved; about to begin."))
+    return True
+
+
+def _stay_back(promotion: Promotion, refused: list[Refusal]) -> None:
+    """What time or people can still give is waited for; anything else ends it, to be tried again."""
+    sentence = _sentence(refused)
+    overdue = timezone.now() - promotion.status_at > _GATE_PATIENCE
+    if overdue or not all(refusal.waits for refusal in refused):
+        transition(promotion, Status.ERRORED, by=None, message=sentence, look_at=None)
+    elif _lacks_approvals(refused):
+        _ask_approvers_again(promotion, sentence)
+    else:
+        look_at = timezone.now() + timedelta(seconds=_pause(refused))
+        same = Promotion.objects.filter(pk=promotion.pk, status=Status.APPROVED)
+        same.update(message=sentence, look_at=look_at)
+        if promotion.message != sentence:
+            announce_promotion(promotion)
+
+
+def _sentence(refused: list[Refusal]) -> str:
+    return " ".join(refusal.message for refusal in refused)
+
+
+def _lacks_approvals(refused: list[Refusal]) -> bool:
+    return any(refusal.gate == "approvals" for refusal in refused)
+
+
+def _pause(refused: list[Refusal]) -> float:
+    """Look again when the last known end has come, and now and then in between: a gate may open early."""
+    ends = [refusal.until for refusal in refused if refusal.until is not None]
+    left = (max(ends) - timezone.now()).total_seconds() if ends else _GATE_LOOKS
+    return min(max(left, 1.0), _GATE_LOOKS)
+
+
+def _ask_approvers_again(promotion: Promotion, sentence: str) -> None:
+    """An approval ceased to count before the change reached its branch: wait for another one."""
+    message = _("%(why)s It waits for approval again.") % {"why": sentence}
+    with transaction.atomic():
+        let_old_approvals_fall(promotion)
+        close_open_steps(promotion, message)
+        attempt = promotion.attempt + (1 if promotion.step else 0)
+        transition(
+            promotion, Status.REQUESTED, by=None, message=message, step="", look_at=None, attempt=attempt
+        )
+
+
+def let_old_approvals_fall(promotion: Promotion) -> None:
+    """Take expired approvals out of the way, so that their people can approve again."""
+    expire = Rules.of(promotion.stage.environment.policy).approvals_expire
+    if expire is None:
+        return
+    old = promotion.approvals.filter(
+        fallen_at=None, decision=Decision.APPROVED, at__lte=timezone.now() - expire
+    )
+    because = _("It was given too long ago.")
+    if old.update(fallen_at=timezone.now(), fallen_because=because):
+        record("approval.fallen", subject=promotion, by=None, promotion=promotion, message=because)
 
 
 def _take_step(promotion: Promotion) -> bool:
@@ -107,19 +183,45 @@ def _take_step(promotion: Promotion) -> bool:
     result, _new = StepResult.objects.get_or_create(
         promotion=promotion, step=promotion.step, attempt=promotion.attempt
     )
-    if refused := refusals(Act.RUN, gather(promotion.stage, promotion.version, None, promotion=promotion)):
-        _end(promotion, result, Status.ERRORED, " ".join(refusal.message for refusal in refused))
-        return False
+    facts = gather(promotion.stage, promotion.version, None, promotion=promotion)
+    if refused := refusals(act_of(promotion), facts):
+        return _halt(promotion, result, refused)
+    _go_on(result)
     try:
         outcome = step.run(promotion, result)
+    except Held as held:
+        return _halt(promotion, result, held.refusals)
     except Unavailable as error:
         return _back_off(promotion, result, error)
     except (IntegrationError, changes.NoChange) as error:
         _end(promotion, result, Status.ERRORED, str(error))
         return False
-    if isinstance(outcome, Waiting) and timezone.now() - result.started_at > step.patience:
+    waited = timezone.now() - result.started_at - timedelta(seconds=result.data.get("held", 0))
+    if isinstance(outcome, Waiting) and waited > step.patience:
         outcome = Failed(_("Waited too long. %(last)s") % {"last": outcome.message}, link=outcome.link)
     return _apply(promotion, result, outcome)
+
+
+def _halt(promotion: Promotion, result: StepResult, refused: list[Refusal]) -> bool:
+    """A gate closed before the step's next outside effect: wait for it, if waiting can help."""
+    if not all(refusal.waits for refusal in refused):
+        _end(promotion, result, Status.ERRORED, _sentence(refused))
+        return False
+    if _lacks_approvals(refused):
+        _ask_approvers_again(promotion, _sentence(refused))
+        return False
+    since = result.data.get("held_since") or timezone.now().timestamp()
+    if timezone.now().timestamp() - since > _GATE_PATIENCE.total_seconds():
+        _end(promotion, result, Status.ERRORED, _sentence(refused))
+        return False
+    held = Waiting(_sentence(refused), look_in=_pause(refused), data={"held_since": since})
+    return _wait(promotion, result, held)
+
+
+def _go_on(result: StepResult) -> None:
+    """The time a gate held the step does not count against its patience."""
+    if since := result.data.pop("held_since", None):
+        result.data["held"] = result.data.get("held", 0) + timezone.now().timestamp() - since
 
 
 def _apply(promotion: Promotion, result: StepResult, outcome: Outcome) -> bool:
@@ -305,9 +407,13 @@ def _replace_waiting(promotion: Promotion, fields: dict[str, Any]) -> None:
 
 def sweep() -> int:
     """Queue a look at every promotion that is due: whatever no job was left for. Return how many."""
-    due = Promotion.objects.filter(status=Status.APPROVED) | Promotion.objects.filter(
-        status=Status.RUNNING, look_at__lte=timezone.now()
-    )
+    now = timezone.now()
+    due = Promotion.objects.filter(
+        Q(status=Status.APPROVED, look_at=None)
+        | Q(status__in=(Status.APPROVED, Status.RUNNING), look_at__lte=now)
+        # A quorum that was lost may be whole again: a role came back, a rule was eased.
+        | Q(status=Status.REQUESTED, approvals__fallen_at=None, approvals__decision=Decision.APPROVED)
+    ).distinct()
     for promotion in due:
         _defer(promotion.pk, promotion.stage_id, wait=0)
     return len(due)

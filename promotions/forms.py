@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from django import forms
+from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from promotions.choices import TokenScope
+from promotions.models import Application, Environment
 
 _LONGEST = 2000
 
@@ -85,3 +87,39 @@ class ServiceTokenForm(TokenForm):
         regex=r"^[a-z0-9][a-z0-9-]{0,60}$",
         help_text=_("Its account is called service-… and gets its roles like a person's."),
     )
+
+
+class LockForm(forms.Form):
+    """Which place to close. Leaving both open closes everything: the emergency stop."""
+
+    application = forms.ModelChoiceField(
+        label=_("Application"),
+        queryset=Application.objects.none(),
+        to_field_name="slug",
+        required=False,
+        empty_label=_("all applications"),
+    )
+    environment = forms.ModelChoiceField(
+        label=_("Environment"),
+        queryset=Environment.objects.none(),
+        to_field_name="slug",
+        required=False,
+        empty_label=_("all environments"),
+    )
+    reason = _words(_("Why?"), required=True, help_text=_("Everybody whose promotion it halts will read it."))
+
+    def __init__(self, *args: Any, applications: QuerySet[Application], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        choices = {"application": applications, "environment": Environment.objects.all()}
+        for name, rows in choices.items():
+            field = self.fields[name]
+            assert isinstance(field, forms.ModelChoiceField)
+            field.queryset = rows
+
+
+class ReasonForm(forms.Form):
+    reason = _words(_("Why?"), required=True)
+
+
+class ExceptionForm(SeenForm):
+    reason = _words(_("Why must it go now?"), required=True)

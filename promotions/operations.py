@@ -15,12 +15,14 @@ from promotions.choices import Decision, PromotionKind, PromotionStatus, Role
 from promotions.manifests import Change
 from promotions.models import Approval, ImageVersion, Promotion, Stage, StageState, StepResult
 from promotions.notifications import tell
-from promotions.policy import Act, Refusal, Refused, gather, refusals
+from promotions.policy import Act, Facts, Refusal, Refused, gather, refusals, stopping
 from promotions.policy.access import holds
 from promotions.rendering import Rendered, rendered
+from promotions.steps.guard import act_of
 from promotions.workflow import StaleState, announce_promotion, person_name, record, transition
 
 Status = PromotionStatus
+_LOST = ("lock", "approvals")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +68,11 @@ def request_promotion(
     if (same := _same_request(stage, version, by)) is not None:
         return same
     seen = preview(stage, version, by)
-    if seen.refusals or seen.change is None:
+    if (refused := stopping(seen.refusals)) or seen.change is None:
         # The first of two clicks may have committed while the second looked at the gates.
         if (same := _same_request(stage, version, by)) is not None:
             return same
-        raise Refused(seen.refusals)
+        raise Refused(refused)
     if seen_hash is not None and seen_hash != seen.change.hash:
         raise StaleState(_("The manifests changed since you saw this change. Look at it again."))
     with transaction.atomic():
@@ -78,7 +80,7 @@ def request_promotion(
         Stage.objects.select_for_update(no_key=True).get(pk=stage.pk)
         if (same := _same_request(stage, version, by)) is not None:
             return same
-        if refused := refusals(Act.REQUEST, gather(stage, version, by)):
+        if refused := stopping(refusals(Act.REQUEST, gather(stage, version, by))):
             raise Refused(refused)
         _supersede_waiting(stage, by)
         promotion = _create(stage, version, seen, by, reason, kind, rollback_of)
@@ -199,6 +201,7 @@ def _has_said_so(held: Promotion, by: User, decision: Decision, change_hash: str
 
 
 def _decide(held: Promotion, by: User, decision: Decision, change_hash: str, comment: str) -> None:
+    engine.let_old_approvals_fall(held)
     facts = gather(held.stage, held.version, by, promotion=held)
     if refused := refusals(Act.APPROVE, facts):
         raise Refused(refused)
@@ -244,7 +247,7 @@ def retry(promotion: Promotion, *, by: User) -> None:
             % {"number": promotion.pk, "status": Status(promotion.status).label}
         )
     facts = gather(promotion.stage, promotion.version, by, promotion=promotion)
-    if refused := [*refusals(Act.RUN, facts), *_other_is_open(promotion)]:
+    if refused := [*hopeless(promotion, facts), *_other_is_open(promotion)]:
         raise Refused(refused)
     try:
         transition(
@@ -261,6 +264,15 @@ def retry(promotion: Promotion, *, by: User) -> None:
     except IntegrityError as error:
         raise StaleState(_("Another promotion to this stage was requested at the same moment.")) from error
     engine.wake(promotion)
+
+
+def hopeless(promotion: Promotion, facts: Facts) -> list[Refusal]:
+    """Return why an ended promotion can't be tried again: what it could wait for does not count.
+
+    An approval can't be given to one that has ended; a locked place takes nothing that does not run.
+    """
+    found = refusals(act_of(promotion), facts)
+    return [refusal for refusal in found if not refusal.waits or refusal.gate in _LOST]
 
 
 def _other_is_open(promotion: Promotion) -> list[Refusal]:

@@ -11,6 +11,7 @@ from rest_framework.routers import DefaultRouter
 from promotions.api import openapi as openapi
 from promotions.api.views.audit import AuditEntries
 from promotions.api.views.catalogue import Applications, Environments, Stages, Versions
+from promotions.api.views.governance import Locks
 from promotions.api.views.machinery import Deliveries, Runs, Upstreams
 from promotions.api.views.promotions import Promotions
 
@@ -21,6 +22,7 @@ router.register("environments", Environments, basename="api-environment")
 router.register("stages", Stages, basename="api-stage")
 router.register("versions", Versions, basename="api-version")
 router.register("promotions", Promotions, basename="api-promotion")
+router.register("locks", Locks, basename="api-lock")
 router.register("runs", Runs, basename="api-run")
 router.register("deliveries", Deliveries, basename="api-delivery")
 router.register("upstreams", Upstreams, basename="api-upstream")

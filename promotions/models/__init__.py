@@ -1,8 +1,17 @@
-"""Everything Slipway keeps, by meaning: catalogue, versions, runs, observed, promotion, inbound, access."""
+"""Everything Slipway keeps, by meaning: catalogue, versions, runs, observed, promotion, governance ..."""
 
 from promotions.models.access import Announcement, ApiToken, RoleGrant
 from promotions.models.audit import AuditEntry, AuditHead
 from promotions.models.catalogue import Application, Connection, Environment, Image, Stage, WebhookSource
+from promotions.models.governance import (
+    CheckResult,
+    FreezeException,
+    FreezePeriod,
+    FreezeWindow,
+    Lock,
+    Residence,
+    VersionBlock,
+)
 from promotions.models.inbound import Delivery
 from promotions.models.observed import BranchTip, ManifestHistory, StageState, Upstream
 from promotions.models.promotion import Approval, Promotion, StepResult
@@ -19,18 +28,24 @@ __all__ = [
     "AuditEntry",
     "AuditHead",
     "BranchTip",
+    "CheckResult",
     "Commit",
     "Comparison",
     "Connection",
     "Delivery",
     "Environment",
+    "FreezeException",
+    "FreezePeriod",
+    "FreezeWindow",
     "Image",
     "ImageVersion",
+    "Lock",
     "ManifestHistory",
     "Notification",
     "NotificationChannel",
     "PipelineRun",
     "Promotion",
+    "Residence",
     "RoleGrant",
     "Session",
     "SignInAttempt",
@@ -40,5 +55,6 @@ __all__ = [
     "StepResult",
     "TaskRun",
     "Upstream",
+    "VersionBlock",
     "WebhookSource",
 ]

@@ -86,6 +86,9 @@ class Environment(models.Model):
     order = models.PositiveIntegerField()
     risk = models.CharField(max_length=20, choices=Risk, default=Risk.DEVELOPMENT)
     required_approvals = models.PositiveSmallIntegerField(default=1)
+    policy = models.JSONField(
+        default=dict, blank=True, help_text="Further rules, as `policy.rules.Rules` reads them"
+    )
 
     class Meta:
         ordering = ["order"]

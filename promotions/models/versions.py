@@ -6,6 +6,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils import timezone
 
+from promotions.choices import Severity
 from promotions.models.catalogue import Connection, Image
 
 
@@ -22,6 +23,11 @@ class ImageVersion(models.Model):
     )
     created_at = models.DateTimeField(default=timezone.now, help_text="Pushed, or first seen where unknown")
     missing_since = models.DateTimeField(null=True, help_text="When the registry no longer had the digest")
+    scan_status = models.CharField(max_length=20, blank=True, help_text="Harbor's word, Success when done")
+    scan_severity = models.CharField(max_length=20, choices=Severity, blank=True)
+    pipeline_status = models.CharField(max_length=40, blank=True, help_text="Of the commit, GitLab's word")
+    pipeline_url = models.URLField(max_length=1000, blank=True)
+    evidence_at = models.DateTimeField(null=True, help_text="When scan and pipeline were last looked at")
 
     class Meta:
         ordering = ["-created_at", "-id"]

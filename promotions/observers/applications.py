@@ -13,7 +13,7 @@ from integrations.argocd import ArgoCDClient
 from integrations.argocd.types import ApplicationSnapshot, StreamEvent
 from integrations.errors import IntegrationError, Unauthorized
 from integrations.images import ImageName, parse_image
-from promotions import engine, vendors
+from promotions import engine, residences, vendors
 from promotions.models import Connection, Stage, StageState
 from promotions.observers.freshness import Freshness, database_work
 from promotions.steps.arrive import source_index
@@ -86,6 +86,7 @@ def take(client: ArgoCDClient, argocd: Connection, snapshot: ApplicationSnapshot
         _take_images(client, state, stage, snapshot)
         state.running_seen_at = timezone.now()
         state.save_running()
+        residences.note(state)
         if _shown(state) != before:
             announce_stage(stage)
         for promotion in stage.promotions.open():

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from integrations.errors import IntegrationError, NotFound
 from integrations.images import parse_image
-from promotions import vendors
+from promotions import residences, vendors
 from promotions.models import Connection, Image, ImageVersion, Stage, StageState
 from promotions.observers.freshness import Freshness, database_work
 from promotions.observers.pipelines import name_builds
@@ -110,4 +110,5 @@ def name_stages(image: Image) -> None:
             continue
         state.desired_version, state.running_version = desired, running
         state.save(update_fields=["desired_version", "running_version"])
+        residences.note(state)
         announce_stage(stage)

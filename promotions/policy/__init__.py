@@ -1,6 +1,18 @@
 """May it, and why not: pure gates over facts gathered from our own tables."""
 
 from promotions.policy.facts import gather
-from promotions.policy.gates import Act, Facts, Refusal, Refused, refusals
+from promotions.policy.gates import GATES, Gate, refusals, stopping
+from promotions.policy.terms import Act, Facts, Refusal, Refused, Weight
 
-__all__ = ["Act", "Facts", "Refusal", "Refused", "gather", "refusals"]
+__all__ = [
+    "GATES",
+    "Act",
+    "Facts",
+    "Gate",
+    "Refusal",
+    "Refused",
+    "Weight",
+    "gather",
+    "refusals",
+    "stopping",
+]

@@ -6,7 +6,7 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.db.models import Q, QuerySet
 
 from promotions.choices import Role
-from promotions.models import Application, RoleGrant, Stage
+from promotions.models import Application, Environment, RoleGrant, Stage
 
 # Each includes the ones before it.
 ROLES = (Role.VIEWER, Role.DEVELOPER, Role.APPROVER, Role.ADMIN)
@@ -84,3 +84,40 @@ def may_replay(user: Visitor) -> bool:
     if isinstance(user, User) and user.is_active and user.is_superuser:
         return True
     return _grants(user).filter(role=Role.ADMIN, application=None, environment=None).exists()
+
+
+def holds_place(
+    user: Visitor, role: Role, application: Application | None, environment: Environment | None
+) -> bool:
+    """Tell whether the person holds the role, or a higher one, for a whole place (None: all of them)."""
+    if isinstance(user, User) and user.is_active and user.is_superuser:
+        return True
+    grants = _grants(user).filter(role__in=_at_least(role))
+    return grants.filter(_reaching(application, environment)).exists()
+
+
+def keepers(application: Application | None, environment: Environment | None) -> QuerySet[User]:
+    """Return the active people who may lock and open a place: its approvers and admins."""
+    grants = RoleGrant.objects.filter(role__in=_at_least(Role.APPROVER)).filter(
+        _reaching(application, environment)
+    )
+    return (
+        User.objects.filter(is_active=True)
+        .filter(Q(is_superuser=True) | Q(role_grants__in=grants) | Q(groups__role_grants__in=grants))
+        .distinct()
+        .order_by("username")
+    )
+
+
+def _reaching(application: Application | None, environment: Environment | None) -> Q:
+    """Grants that reach all of a place: one bound to an application does not reach all of them."""
+    reach = Q(application=None) & Q(environment=None)
+    if application is not None and environment is not None:
+        return Q(Q(application=None) | Q(application=application)) & Q(
+            Q(environment=None) | Q(environment=environment)
+        )
+    if application is not None:
+        return Q(Q(application=None) | Q(application=application), environment=None)
+    if environment is not None:
+        return Q(Q(environment=None) | Q(environment=environment), application=None)
+    return reach

@@ -2,83 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Callable
 
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from promotions.policy.governance import (
+    authors_read,
+    checks_passed,
+    clean_scan,
+    healthy_long_enough,
+    names,
+    not_an_author,
+    not_blocked,
+    not_frozen,
+    not_locked,
+    pipeline_green,
+    tag_stands,
+    verified_upstream,
+    was_upstream,
+)
+from promotions.policy.quorum import unfilled
+from promotions.policy.terms import Act, Facts, OpenPromotion, Refusal, Refused, Weight
 
-class Act(StrEnum):
-    """What someone wants to do. Each gate guards one or more acts."""
-
-    REQUEST = "request"
-    APPROVE = "approve"
-    RUN = "run"
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why not, in a sentence, and who can change that. `gate` is stable and for machines."""
-
-    gate: str
-    message: str
-    fix: str
-
-    def as_dict(self) -> dict[str, str]:
-        return {"gate": self.gate, "message": self.message, "who_can_fix_it": self.fix}
-
-
-class Refused(Exception):
-    """An operation was refused; nothing was changed."""
-
-    def __init__(self, refusals: Iterable[Refusal]) -> None:
-        self.refusals = list(refusals)
-        super().__init__(" ".join(refusal.message for refusal in self.refusals))
-
-
-@dataclass(frozen=True, slots=True)
-class OpenPromotion:
-    number: int
-    label: str
-    status: str
-    requested_by: str
-    is_running: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """Everything the gates look at, gathered once. Names are as people know them.
-
-    `approved_by` counts only people who hold the role now and approved this very change.
-    """
-
-    stage: str
-    version: str
-    actor: str
-    actor_is_developer: bool
-    actor_is_approver: bool
-    actor_is_requester: bool
-    actor_has_decided: bool
-    approvers: tuple[str, ...]
-    stage_is_promotable: bool
-    stage_image: str
-    version_image: str
-    version_missing_since: str
-    already_there: bool
-    others_open: tuple[OpenPromotion, ...]
-    change_problem: str
-    change_is_empty: bool
-    required_approvals: int
-    approved_by: tuple[str, ...]
-
+__all__ = ["GATES", "Act", "Facts", "Gate", "OpenPromotion", "Refusal", "Refused", "refusals", "stopping"]
 
 Gate = Callable[[Facts], Refusal | None]
-
-
-def _names(people: tuple[str, ...]) -> str:
-    return ", ".join(people) if people else _("an administrator, by granting the role")
 
 
 def developer_role(facts: Facts) -> Refusal | None:
@@ -97,7 +46,7 @@ def approver_role(facts: Facts) -> Refusal | None:
     return Refusal(
         "role",
         _("%(actor)s is not an approver of %(stage)s.") % {"actor": facts.actor, "stage": facts.stage},
-        _names(facts.approvers),
+        names(facts.approvers),
     )
 
 
@@ -105,14 +54,14 @@ def four_eyes(facts: Facts) -> Refusal | None:
     if not facts.actor_is_requester:
         return None
     others = tuple(name for name in facts.approvers if name != facts.actor)
-    return Refusal("four-eyes", _("Who requests a promotion can't approve it."), _names(others))
+    return Refusal("four-eyes", _("Who requests a promotion can't approve it."), names(others))
 
 
 def one_decision(facts: Facts) -> Refusal | None:
     if not facts.actor_has_decided:
         return None
     others = tuple(name for name in facts.approvers if name != facts.actor)
-    return Refusal("decided", _("You have already decided on this change."), _names(others))
+    return Refusal("decided", _("You have already decided on this change."), names(others))
 
 
 def promotable(facts: Facts) -> Refusal | None:
@@ -177,7 +126,7 @@ def not_requested_twice(facts: Facts) -> Refusal | None:
                 "requested",
                 _("%(version)s is already requested for %(stage)s: promotion #%(number)d.")
                 % {"version": facts.version, "stage": facts.stage, "number": promotion.number},
-                _names(facts.approvers),
+                names(facts.approvers),
             )
     return None
 
@@ -189,16 +138,42 @@ def change_computable(facts: Facts) -> Refusal | None:
 
 
 def quorum(facts: Facts) -> Refusal | None:
-    lacking = facts.required_approvals - len(facts.approved_by)
+    """So many people in all, and of each group or role as many as it must send."""
+    groups = unfilled(facts.seats, facts.approved_keys)
+    lacking = max(facts.required_approvals - len(facts.approved_by), sum(seat.count for seat in groups))
     if lacking <= 0:
         return None
+    could = facts.approvers
+    if groups:
+        could = tuple(name for name in facts.approvers if any(name in seat.members for seat in groups))
     return Refusal(
         "approvals",
-        ngettext("%(count)d approval is missing.", "%(count)d approvals are missing.", lacking)
-        % {"count": lacking},
-        _names(tuple(name for name in facts.approvers if name not in facts.approved_by)),
+        " ".join(_missing(facts, lacking, [(seat.name, seat.count) for seat in groups])),
+        names(tuple(name for name in could if name not in facts.approved_by)),
+        Weight.HOLDS,
     )
 
+
+def _missing(facts: Facts, lacking: int, groups: list[tuple[str, int]]) -> list[str]:
+    sentences = [
+        ngettext("%(count)d approval is missing.", "%(count)d approvals are missing.", lacking)
+        % {"count": lacking}
+    ]
+    if groups:
+        told = ", ".join(f"{count} × {name}" for name, count in groups)
+        sentences.append(_("Still needed: %(groups)s.") % {"groups": told})
+    if facts.expired:
+        sentences.append(_("Too old to count: %(people)s.") % {"people": ", ".join(facts.expired)})
+    return sentences
+
+
+_EVIDENCE: tuple[Gate, ...] = (
+    was_upstream,
+    healthy_long_enough,
+    verified_upstream,
+    clean_scan,
+    pipeline_green,
+)
 
 GATES: dict[Act, tuple[Gate, ...]] = {
     Act.REQUEST: (
@@ -210,12 +185,42 @@ GATES: dict[Act, tuple[Gate, ...]] = {
         nothing_running,
         not_requested_twice,
         change_computable,
+        not_locked,
+        not_blocked,
+        *_EVIDENCE,
+        not_frozen,
     ),
-    Act.APPROVE: (approver_role, four_eyes, one_decision, image_exists),
-    Act.RUN: (matching_image, image_exists, quorum),
+    Act.APPROVE: (
+        approver_role,
+        four_eyes,
+        not_an_author,
+        authors_read,
+        one_decision,
+        image_exists,
+        not_blocked,
+    ),
+    Act.RUN: (
+        not_locked,
+        matching_image,
+        image_exists,
+        tag_stands,
+        not_blocked,
+        *_EVIDENCE,
+        checks_passed,
+        authors_read,
+        quorum,
+        not_frozen,
+    ),
+    # The change is on its branch: what lands can't be called back, only halted.
+    Act.FOLLOW: (not_locked,),
 }
 
 
 def refusals(act: Act, facts: Facts) -> list[Refusal]:
     """Return every gate's refusal: the one list for the button, the explanation and the API's 409."""
     return [refusal for gate in GATES[act] if (refusal := gate(facts)) is not None]
+
+
+def stopping(found: list[Refusal]) -> list[Refusal]:
+    """Return those that forbid to ask for a promotion; the others it would wait for."""
+    return [refusal for refusal in found if refusal.weight != Weight.DEFERS]

@@ -8,10 +8,10 @@ from django.contrib.auth.models import User
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from promotions import operations
+from promotions import governing, operations
 from promotions.choices import PromotionStatus
 from promotions.models import Application, ImageVersion, Promotion, Stage
-from promotions.policy import Act, Facts, Refusal, gather, refusals
+from promotions.policy import Act, Facts, Refusal, gather, refusals, stopping
 from promotions.present.commits import Contents, contents
 from promotions.present.matrix import stages, state_of
 
@@ -22,7 +22,8 @@ _CANDIDATES = 3
 class Action:
     """A button. With refusals it is disabled and they stand beside it.
 
-    `posts` at once, else it leads to a page that asks for confirmation. `tone` is main, danger or "".
+    `waits_for` does not disable it. `posts` at once, else it leads to a page that asks for confirmation.
+    `tone` is main, danger or "".
     """
 
     name: str
@@ -31,6 +32,7 @@ class Action:
     posts: bool = False
     tone: str = ""
     refusals: tuple[Refusal, ...] = ()
+    waits_for: tuple[Refusal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +63,13 @@ def of_promotion(promotion: Promotion, user: User) -> list[Action]:
     actions: list[Action] = []
     if promotion.status == PromotionStatus.REQUESTED:
         actions += _decisions(promotion, facts)
+    if promotion.is_open and facts.freezes and not facts.freeze_is_excepted:
+        url = reverse("promotion-freeze-exception", args=[promotion.pk])
+        why = tuple(governing.may_except(user, promotion))
+        actions.append(Action("except", _("Let it go during the freeze …"), url, refusals=why))
     if promotion.is_retryable:
         url = reverse("promotion-retry", args=[promotion.pk])
-        why = tuple(_role(facts) + refusals(Act.RUN, facts) + _another_is_open(promotion, facts))
+        why = tuple(_role(facts) + operations.hopeless(promotion, facts) + _another_is_open(promotion, facts))
         actions.append(Action("retry", _("Try again"), url, posts=True, tone="main", refusals=why))
     if _can_be_rolled_back(promotion):
         url = reverse("promotion-roll-back", args=[promotion.pk])
@@ -157,5 +163,8 @@ def _newer(stage: Stage, running: ImageVersion | None) -> list[ImageVersion]:
 
 def _promote(stage: Stage, version: ImageVersion, user: User) -> Action:
     url = reverse("promote", args=[stage.application.slug, stage.environment.slug, version.pk])
-    why = tuple(refusals(Act.REQUEST, gather(stage, version, user)))
-    return Action("promote", _("Promote %(version)s …") % {"version": version.label}, url, False, "main", why)
+    found = refusals(Act.REQUEST, gather(stage, version, user))
+    why = tuple(stopping(found))
+    later = tuple(refusal for refusal in found if refusal not in why)
+    text = _("Promote %(version)s …") % {"version": version.label}
+    return Action("promote", text, url, False, "main", why, later)

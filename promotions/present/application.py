@@ -9,9 +9,10 @@ from datetime import datetime
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from promotions.models import Application, ImageVersion, Promotion, Stage, StageState
+from promotions.models import Application, ImageVersion, Promotion, Stage, StageState, VersionBlock
 from promotions.present import answers
 from promotions.present.commits import CommitIndex, CommitNote, commit_index, commit_note
+from promotions.present.governance import Governance, block_sentence, blocks_by_version
 from promotions.present.history import ManifestCommit, manifest_commits
 from promotions.present.links import safe_url
 from promotions.present.marks import Mark, health_mark, run_mark, sync_mark
@@ -49,6 +50,8 @@ class StageCard:
     problem: str
     under_way: UnderWay | None
     history: tuple[ManifestCommit, ...]
+    notes: tuple[str, ...]
+    lock_query: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,7 @@ class VersionRow:
     run_mark: Mark | None
     places: tuple[Place, ...]
     promote: tuple[PromoteLink, ...]
+    blocked: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +98,10 @@ def stage_card(key: str) -> StageCard | None:
 def cards(found: list[Stage]) -> list[StageCard]:
     open_ones = open_promotions(found)
     index = commit_index(sha for stage in found for sha in _commits(state_of(stage)))
-    histories = manifest_commits(found)
-    return [_card(stage, open_ones.get(stage.pk), index, histories.get(stage.pk, ())) for stage in found]
+    histories, marks = manifest_commits(found), Governance.of(found)
+    return [
+        _card(stage, open_ones.get(stage.pk), index, histories.get(stage.pk, ()), marks) for stage in found
+    ]
 
 
 def _commits(state: StageState | None) -> Iterable[str]:
@@ -107,7 +113,11 @@ def _commits(state: StageState | None) -> Iterable[str]:
 
 
 def _card(
-    stage: Stage, promotion: Promotion | None, index: CommitIndex, history: tuple[ManifestCommit, ...]
+    stage: Stage,
+    promotion: Promotion | None,
+    index: CommitIndex,
+    history: tuple[ManifestCommit, ...],
+    marks: Governance,
 ) -> StageCard:
     state = state_of(stage) or StageState(stage=stage)
     return StageCard(
@@ -128,6 +138,8 @@ def _card(
         problem=state.running_problem,
         under_way=under_way(promotion),
         history=history,
+        notes=marks.notes(stage),
+        lock_query=f"application={stage.application.slug}&environment={stage.environment.slug}",
     )
 
 
@@ -188,16 +200,21 @@ def versions(key: str) -> Versions | None:
     newest = list(every.select_related("image", "built_by")[:_NEWEST_VERSIONS])
     found = list(stages().filter(application=application))
     index = commit_index(version.commit for version in newest)
+    blocks = blocks_by_version(version.pk for version in newest)
     return Versions(
         application.pk,
-        tuple(_version_row(application, version, found, index) for version in newest),
+        tuple(_version_row(application, version, found, index, blocks.get(version.pk)) for version in newest),
         len({version.image_id for version in newest}) > 1,
         every.count(),
     )
 
 
 def _version_row(
-    application: Application, version: ImageVersion, found: list[Stage], index: CommitIndex
+    application: Application,
+    version: ImageVersion,
+    found: list[Stage],
+    index: CommitIndex,
+    block: VersionBlock | None,
 ) -> VersionRow:
     run = version.built_by
     return VersionRow(
@@ -208,6 +225,7 @@ def _version_row(
         run_mark(run.status) if run else None,
         tuple(place for stage in found if (place := _place(stage, version))),
         tuple(link for stage in found if (link := _promote_link(application, stage, version))),
+        block_sentence(version.label, block) if block else "",
     )
 
 

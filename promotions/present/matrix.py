@@ -13,6 +13,7 @@ from promotions.choices import StepName
 from promotions.models import Application, Environment, Promotion, Stage, StageState
 from promotions.present import answers
 from promotions.present.commits import CommitIndex, CommitNote, commit_index, commit_note
+from promotions.present.governance import Governance
 from promotions.present.marks import Mark, health_mark, promotion_mark, sync_mark
 
 
@@ -40,6 +41,7 @@ class Cell:
     health: Mark | None
     disagreements: tuple[str, ...]
     under_way: UnderWay | None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +93,12 @@ def rows(applications: Iterable[Application]) -> list[Row]:
     cells = {(stage.application_id, stage.environment_id): stage for stage in found}
     index = commit_index(_running_commits(found))
     open_ones = open_promotions(found)
+    marks = Governance.of(found)
     result = []
     for application in kept:
         of_row = [(environment, cells.get((application.pk, environment.pk))) for environment in environments]
         row_cells = tuple(
-            (environment, _cell(stage, open_ones.get(stage.pk), index) if stage else None)
+            (environment, _cell(stage, open_ones.get(stage.pk), index, marks) if stage else None)
             for environment, stage in of_row
         )
         result.append(
@@ -114,10 +117,11 @@ def cell(key: str) -> Cell | None:
     stage = stages().filter(pk=key).first()
     if stage is None:
         return None
-    return _cell(stage, open_promotions([stage]).get(stage.pk), commit_index(_running_commits([stage])))
+    index = commit_index(_running_commits([stage]))
+    return _cell(stage, open_promotions([stage]).get(stage.pk), index, Governance.of([stage]))
 
 
-def _cell(stage: Stage, promotion: Promotion | None, index: CommitIndex) -> Cell:
+def _cell(stage: Stage, promotion: Promotion | None, index: CommitIndex, marks: Governance) -> Cell:
     state = state_of(stage)
     if state is None:
         nothing = answers.Reference("", "", "", None)
@@ -132,6 +136,7 @@ def _cell(stage: Stage, promotion: Promotion | None, index: CommitIndex) -> Cell
             None,
             (),
             under_way(promotion),
+            marks.notes(stage),
         )
     version = state.running_version
     return Cell(
@@ -145,6 +150,7 @@ def _cell(stage: Stage, promotion: Promotion | None, index: CommitIndex) -> Cell
         health=health_mark(state.health_status),
         disagreements=_all_disagreements(state, promotion),
         under_way=under_way(promotion),
+        notes=marks.notes(stage),
     )
 
 

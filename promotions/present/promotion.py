@@ -9,13 +9,14 @@ from django.utils.translation import gettext_lazy
 
 from promotions.choices import PromotionStatus, StepName
 from promotions.models import Approval, AuditEntry, Promotion, StepResult
-from promotions.policy import Act, Refusal, gather, refusals
+from promotions.policy import Refusal, gather, refusals
 from promotions.present.commits import Contents, contents
 from promotions.present.diff import DiffFile, parse_diff
 from promotions.present.links import safe_url
 from promotions.present.marks import Mark, decision_mark, promotion_mark, step_mark
 from promotions.present.promotions import title
 from promotions.steps import plan
+from promotions.steps.guard import act_of
 
 _WAITING = (PromotionStatus.REQUESTED, PromotionStatus.APPROVED)
 
@@ -87,6 +88,10 @@ _ACTIONS = {
     "approval.approved": gettext_lazy("approved the change"),
     "approval.rejected": gettext_lazy("rejected the change"),
     "approval.fallen": gettext_lazy("let the approvals fall"),
+    "freeze.excepted": gettext_lazy("let it go during the freeze"),
+    "check.pending": gettext_lazy("began an outside check"),
+    "check.passed": gettext_lazy("passed an outside check"),
+    "check.failed": gettext_lazy("failed an outside check"),
 }
 _LINK_TEXTS = {
     StepName.WRITE: gettext_lazy("Commit"),
@@ -136,7 +141,7 @@ def _gates(promotion: Promotion) -> list[Refusal]:
     """What keeps it from running, whoever looks."""
     if not promotion.is_open:
         return []
-    return refusals(Act.RUN, gather(promotion.stage, promotion.version, None, promotion=promotion))
+    return refusals(act_of(promotion), gather(promotion.stage, promotion.version, None, promotion=promotion))
 
 
 def _approvals(promotion: Promotion) -> list[ApprovalRow]:

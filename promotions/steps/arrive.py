@@ -17,6 +17,7 @@ from integrations.images import parse_image
 from promotions import repositories, vendors
 from promotions.models import Promotion, Stage, StageState, StepResult
 from promotions.steps.base import Done, Failed, JsonData, Outcome, Waiting
+from promotions.steps.guard import before_acting
 
 # One refresh per half minute at most while Argo CD's picture is stale (argocd-api.md section 8).
 _REFRESH_EVERY = 30.0
@@ -125,6 +126,7 @@ def _push_along(
 
 
 def _sync(client: ArgoCDClient, promotion: Promotion, data: JsonData) -> None:
+    before_acting(promotion)
     try:
         client.sync(
             promotion.stage.argocd_application,

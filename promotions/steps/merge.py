@@ -15,6 +15,7 @@ from promotions.choices import StepName, WriteMode
 from promotions.models import Promotion, Stage, StepResult
 from promotions.repositories import Commit
 from promotions.steps.base import Again, Done, Failed, JsonData, Outcome, Waiting, trailer
+from promotions.steps.guard import before_acting
 from promotions.steps.write import branch_name, commit_message
 
 # Auto-merge makes GitLab merge as soon as these pass, without us asking again and again.
@@ -62,6 +63,7 @@ def _find(client: GitLabClient, promotion: Promotion) -> MergeRequest | None:
 def _open(client: GitLabClient, promotion: Promotion) -> MergeRequest:
     stage = promotion.stage
     title, _blank, description = commit_message(promotion).partition("\n")
+    before_acting(promotion)
     try:
         return client.create_merge_request(
             stage.manifest_project,
@@ -127,6 +129,7 @@ def _try_to_merge(
 
 
 def _merge(client: GitLabClient, promotion: Promotion, request: MergeRequest) -> Outcome:
+    before_acting(promotion)
     project = promotion.stage.manifest_project
     try:
         after = client.merge(
@@ -162,6 +165,7 @@ def _arm(client: GitLabClient, promotion: Promotion, result: StepResult, request
         message = _("Somebody cancelled the auto-merge of !%d in GitLab: set it again there, or abort.")
         return _wait(request, message % request.iid, look_in=10)
     try:
+        before_acting(promotion)
         after = client.merge(
             promotion.stage.manifest_project,
             request.iid,
@@ -185,6 +189,7 @@ def _rebase(client: GitLabClient, promotion: Promotion, request: MergeRequest) -
     """Semi-linear and fast-forward projects want the branch on the target's tip."""
     if promotion.stage.write_mode != WriteMode.OWN_BRANCH:
         return Failed(_team_words(promotion.stage, request), link=request.web_url)
+    before_acting(promotion)
     with suppress(Conflict):  # under way already
         client.rebase(promotion.stage.manifest_project, request.iid)
     return _wait(request, _("GitLab rebases !%d onto its target.") % request.iid, look_in=1)
@@ -235,6 +240,7 @@ def _conflict(promotion: Promotion, request: MergeRequest) -> Outcome:
 def _replace(client: GitLabClient, promotion: Promotion, request: MergeRequest) -> Outcome:
     """Close ours and begin again on another branch. Its old branch goes, if nobody else wrote to it."""
     project = promotion.stage.manifest_project
+    before_acting(promotion)
     if request.state == "opened":
         client.close_merge_request(project, request.iid)
     try:

@@ -9,6 +9,7 @@ from integrations.tekton.types import PipelineRun as TektonRun
 from promotions import vendors
 from promotions.models import PipelineRun, Promotion, StepResult
 from promotions.steps.base import Done, Failed, Outcome, Waiting
+from promotions.steps.guard import before_acting
 
 PROMOTION_LABEL = "slipway/promotion"
 
@@ -19,6 +20,8 @@ def run(promotion: Promotion, result: StepResult) -> Outcome:
     assert stage.verification_connection is not None
     client = vendors.tekton(stage.verification_connection)
     name = run_name(promotion, result)
+    if promotion.verification_run_name != name:
+        before_acting(promotion)
     # Creating an existing name answers with the existing run: that is how we look at it, too.
     tekton_run = client.create_pipeline_run(
         name=name,

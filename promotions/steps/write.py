@@ -16,6 +16,7 @@ from promotions.manifests import Change
 from promotions.models import Promotion, Stage, StepResult
 from promotions.repositories import Commit, Draft, Repository
 from promotions.steps.base import Differs, Done, Outcome, Waiting, trailer
+from promotions.steps.guard import before_acting
 from promotions.steps.repair import repair
 from promotions.steps.turns import lane_of, turn
 from promotions.wording import one_line
@@ -87,6 +88,7 @@ def _write(repository: Repository, promotion: Promotion) -> Outcome:
         change = changes.compute(stage, promotion.version, commit=base)
         if change.hash != promotion.change_hash:
             return _team_branch_differs(stage)
+    before_acting(promotion)
     try:
         commit = repository.write(_draft(promotion, change, base))
     except Conflict:

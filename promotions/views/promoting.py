@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from promotions import comparisons, operations
 from promotions.forms import PromoteForm
 from promotions.models import Application, ImageVersion, Promotion, Stage
-from promotions.policy import Refused
+from promotions.policy import Refused, Weight, stopping
 from promotions.present.commits import contents
 from promotions.present.diff import parse_diff
 from promotions.present.matrix import stages, state_of
@@ -99,7 +99,8 @@ def _confirmation(
         "edits": change.edits if change else [],
         "rendered_files": parse_diff(preview.rendered.diff),
         "rendered_note": preview.rendered.note,
-        "refusals": preview.refusals,
+        "refusals": stopping(preview.refusals),
+        "waits_for": [each for each in preview.refusals if each.weight == Weight.DEFERS],
         "contents": contents(stage.application, running, version),
         "form": shown,
         "seen_hash": change.hash if change else "",

@@ -9,6 +9,7 @@ from django.shortcuts import render
 
 from promotions.policy import Refused
 from promotions.policy.access import may_replay, may_see_machinery
+from promotions.present.governance import emergency_stop
 from promotions.present.upstreams import freshness
 from promotions.views.permissions import PageRequest
 from promotions.workflow import StaleState
@@ -32,6 +33,7 @@ def page(
         "upstreams": freshness(),
         "may_see_machinery": sees,
         "may_administer": sees and may_replay(request.user),
+        "emergency_stop": emergency_stop(),
     }
     return render(request, template, {**frame, **context}, status=status)
 

@@ -171,4 +171,6 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
         "gate": "role",
         "message": "Rin Sato is not a developer of shop / Production.",
         "who_can_fix_it": "an administrator",
+        "waits": False,
+        "until": None,
     }

@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from rest_framework import serializers
 
 from promotions.catalogue.problems import suggestion
+from promotions.choices import CheckState
 
 _LONGEST = 2000
 
@@ -57,10 +58,39 @@ class RollBackRequest(Body):
     change_hash = serializers.CharField(max_length=64, required=False)
 
 
+class LockRequest(Body):
+    """Which place to close. Without application and environment it is everything: the emergency stop."""
+
+    application = serializers.SlugField(required=False, allow_null=True, default=None)
+    environment = serializers.SlugField(required=False, allow_null=True, default=None)
+    reason = serializers.CharField(max_length=_LONGEST)
+
+
+class ReasonRequest(Body):
+    reason = serializers.CharField(max_length=_LONGEST)
+
+
+class ExceptionRequest(ReasonRequest):
+    change_hash = serializers.CharField(max_length=64, help_text="The hash of the change you let go")
+
+
+class CheckRequest(Body):
+    state = serializers.ChoiceField(choices=CheckState.choices)
+    message = serializers.CharField(max_length=_LONGEST, required=False, allow_blank=True, default="")
+    link = serializers.URLField(max_length=1000, required=False, allow_blank=True, default="")
+    change_hash = serializers.CharField(
+        max_length=64,
+        required=False,
+        help_text="The change that was checked: another one is refused as stale",
+    )
+
+
 class RefusalSerializer(serializers.Serializer[Any]):
     gate = serializers.CharField(help_text="Stable, for machines")
     message = serializers.CharField(help_text="Why not, in a sentence")
     who_can_fix_it = serializers.CharField(source="fix")
+    waits = serializers.BooleanField(help_text="A promotion under way waits for it to end")
+    until = serializers.DateTimeField(allow_null=True, help_text="When it ends by itself, where known")
 
 
 class Conflict(serializers.Serializer[Any]):

@@ -50,7 +50,7 @@ class ApplicationSerializer(serializers.ModelSerializer[Application]):
 class EnvironmentSerializer(serializers.ModelSerializer[Environment]):
     class Meta:
         model = Environment
-        fields = ("id", "slug", "name", "order", "risk", "required_approvals")
+        fields = ("id", "slug", "name", "order", "risk", "required_approvals", "policy")
 
 
 class VersionSerializer(serializers.ModelSerializer[ImageVersion]):
@@ -59,6 +59,7 @@ class VersionSerializer(serializers.ModelSerializer[ImageVersion]):
     repository = serializers.CharField(source="image.repository", read_only=True)
     # What people call it. The stubs take every `label` for the field's own title.
     label = serializers.CharField(read_only=True)  # type: ignore[assignment]
+    blocked = serializers.SerializerMethodField()
 
     class Meta:
         model = ImageVersion
@@ -75,7 +76,17 @@ class VersionSerializer(serializers.ModelSerializer[ImageVersion]):
             "built_by",
             "created_at",
             "missing_since",
+            "blocked",
+            "scan_status",
+            "scan_severity",
+            "pipeline_status",
         )
+
+    def get_blocked(self, version: ImageVersion) -> str | None:
+        """The reason why it is marked as bad, null where it is not."""
+        # Read with all blocks of the version: a list prefetches them.
+        standing = [block.reason for block in version.blocks.all() if block.lifted_at is None]
+        return standing[0] if standing else None
 
 
 class VersionInShortSerializer(serializers.ModelSerializer[ImageVersion]):
@@ -258,3 +269,14 @@ class PersonAccessSerializer(serializers.Serializer[PersonRow]):
     role = serializers.ChoiceField(choices=Role.values)
     may = serializers.ListField(child=serializers.CharField())
     because = serializers.ListField(child=serializers.CharField())
+
+
+class AnswerSerializer(serializers.Serializer[Any]):
+    """May the version go to the Stage now, and if not, when?"""
+
+    may = serializers.BooleanField(help_text="Nothing is in its way but the approvals it needs")
+    refusals = RefusalSerializer(many=True)
+    not_before = serializers.DateTimeField(
+        allow_null=True, help_text="Where only time is in its way: the earliest moment that is known"
+    )
+    approvals_needed = serializers.IntegerField()

@@ -7,7 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from promotions.api.serializers.catalogue import EditSerializer, VersionInShortSerializer
-from promotions.models import Approval, Promotion, StepResult
+from promotions.models import Approval, CheckResult, Promotion, StepResult
 
 
 class PromotionSerializer(serializers.ModelSerializer[Promotion]):
@@ -64,10 +64,19 @@ class ApprovalSerializer(serializers.ModelSerializer[Approval]):
         fields = ("person", "decision", "comment", "change_hash", "at", "fallen_at", "fallen_because")
 
 
+class CheckSerializer(serializers.ModelSerializer[CheckResult]):
+    by = serializers.CharField(source="by_name", read_only=True)
+
+    class Meta:
+        model = CheckResult
+        fields = ("name", "state", "message", "link", "by", "at", "change_hash")
+
+
 class PromotionDetailSerializer(PromotionSerializer):
     edits = EditSerializer(many=True, read_only=True)
     steps = StepSerializer(many=True, read_only=True)
     approvals = ApprovalSerializer(many=True, read_only=True)
+    checks = CheckSerializer(many=True, read_only=True)
     verification_runs = serializers.PrimaryKeyRelatedField[Any](many=True, read_only=True)
 
     class Meta(PromotionSerializer.Meta):
@@ -78,5 +87,6 @@ class PromotionDetailSerializer(PromotionSerializer):
             "previous_diff",
             "steps",
             "approvals",
+            "checks",
             "verification_runs",
         )

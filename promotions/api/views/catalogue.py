@@ -11,9 +11,10 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from promotions import operations
-from promotions.api.serializers.bodies import VendorProblem
+from promotions import dryrun, governing, operations
+from promotions.api.serializers.bodies import ReasonRequest, VendorProblem
 from promotions.api.serializers.catalogue import (
+    AnswerSerializer,
     ApplicationSerializer,
     EnvironmentSerializer,
     PersonAccessSerializer,
@@ -21,7 +22,7 @@ from promotions.api.serializers.catalogue import (
     StageSerializer,
     VersionSerializer,
 )
-from promotions.api.views.base import NOT_FOUND, Records, caller
+from promotions.api.views.base import NOT_FOUND, OUTCOMES, Records, caller, said
 from promotions.choices import Risk
 from promotions.models import Application, Environment, ImageVersion, Stage
 from promotions.policy.access import may_see_machinery
@@ -100,6 +101,16 @@ class Stages(Records[Stage]):
         """Say who may do what here, and because of which grants."""
         return Response([PersonAccessSerializer(row).data for row in stage_access(self.get_object())])
 
+    @extend_schema(responses={200: AnswerSerializer, 404: NOT_FOUND}, filters=False)
+    @action(detail=True, methods=["get"], url_path=r"may/(?P<version>[0-9]{1,18})")
+    def may(self, request: Request, pk: str, version: str) -> Response:
+        """Answer whether the version may go to the Stage now, and if not, why not and when it may.
+
+        It asks what Slipway knows already: unlike `preview` it computes no change and asks no vendor.
+        """
+        answer = dryrun.may(self.get_object(), version_or_404(version, self.applications()), caller(request))
+        return Response(AnswerSerializer(answer).data)
+
 
 class Versions(Records[ImageVersion]):
     """Immutable builds. The digest is the identity, tags are labels that may move."""
@@ -116,9 +127,27 @@ class Versions(Records[ImageVersion]):
     orderings = {"created_at": "created_at", "tag": "tag"}
 
     def get_queryset(self) -> QuerySet[ImageVersion]:
-        return ImageVersion.objects.filter(image__application__in=self.applications()).select_related(
-            "image__application"
+        return (
+            ImageVersion.objects.filter(image__application__in=self.applications())
+            .select_related("image__application")
+            .prefetch_related("blocks")
         )
+
+    @extend_schema(request=ReasonRequest, responses={200: VersionSerializer, **OUTCOMES})
+    @action(detail=True, methods=["post"])
+    def block(self, request: Request, pk: str) -> Response:
+        """Mark a version as bad: it is promoted nowhere."""
+        version, body = self.get_object(), said(ReasonRequest, request)
+        governing.block(version, by=caller(request), reason=body["reason"])
+        return Response(VersionSerializer(version).data)
+
+    @extend_schema(request=ReasonRequest, responses={200: VersionSerializer, **OUTCOMES})
+    @action(detail=True, methods=["post"])
+    def unblock(self, request: Request, pk: str) -> Response:
+        """Take the mark away."""
+        version, body = self.get_object(), said(ReasonRequest, request)
+        governing.unblock(version, by=caller(request), reason=body["reason"])
+        return Response(VersionSerializer(version).data)
 
 
 def version_or_404(number: str, applications: QuerySet[Application]) -> ImageVersion:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.decorators import action
@@ -11,10 +12,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
-from promotions import operations
+from promotions import governing, operations
 from promotions.api.serializers.bodies import (
     AbortRequest,
     ApprovalRequest,
+    CheckRequest,
+    ExceptionRequest,
     Nothing,
     PromotionRequest,
     RejectionRequest,
@@ -23,8 +26,9 @@ from promotions.api.serializers.bodies import (
 from promotions.api.serializers.promotions import PromotionDetailSerializer, PromotionSerializer
 from promotions.api.views.base import OUTCOMES, Records, caller, said
 from promotions.api.views.catalogue import version_or_404
-from promotions.choices import PromotionKind, PromotionStatus, TokenScope
+from promotions.choices import CheckState, PromotionKind, PromotionStatus, TokenScope
 from promotions.models import Promotion, Stage
+from promotions.workflow import StaleState
 
 _MADE = {201: PromotionDetailSerializer, **OUTCOMES}
 _DONE = {200: PromotionDetailSerializer, **OUTCOMES}
@@ -56,7 +60,7 @@ class Promotions(Records[Promotion]):
             return promotions.defer("diff", "previous_diff")
         return promotions.select_related(
             "stage__image", "stage__manifest_connection", "stage__application__source_connection"
-        ).prefetch_related("steps", "approvals", "verification_runs")
+        ).prefetch_related("steps", "approvals", "verification_runs", "checks")
 
     def _answer(self, promotion: Promotion, code: int = status.HTTP_200_OK) -> Response:
         """Answer with the promotion as it is now."""
@@ -118,6 +122,34 @@ class Promotions(Records[Promotion]):
         promotion = self.get_object()
         said(Nothing, request)
         operations.retry(promotion, by=caller(request))
+        return self._answer(promotion)
+
+    @extend_schema(request=ExceptionRequest, responses=_DONE)
+    @action(detail=True, methods=["post"], url_path="freeze-exception")
+    def freeze_exception(self, request: Request, pk: str) -> Response:
+        """Let this promotion go although its Stage is frozen; an approver's, never the requester's."""
+        promotion, body = self.get_object(), said(ExceptionRequest, request)
+        governing.except_from_freeze(
+            promotion, by=caller(request), change_hash=body["change_hash"], reason=body["reason"]
+        )
+        return self._answer(promotion)
+
+    @extend_schema(request=CheckRequest, responses=_DONE)
+    @action(detail=True, methods=["post"], url_path=r"checks/(?P<name>[-a-zA-Z0-9_]{1,50})")
+    def checks(self, request: Request, pk: str, name: str) -> Response:
+        """Report an outside check's state for the change as it is now."""
+        promotion, body = self.get_object(), said(CheckRequest, request)
+        seen = body.get("change_hash")
+        if seen is not None and seen != promotion.change_hash:
+            raise StaleState(_("The change is no longer the one that was checked."))
+        governing.report_check(
+            promotion,
+            name,
+            by=caller(request),
+            state=CheckState(body["state"]),
+            message=body["message"],
+            link=body["link"],
+        )
         return self._answer(promotion)
 
     @extend_schema(request=RollBackRequest, responses=_MADE)
