@@ -17,7 +17,7 @@ from django.urls import reverse
 from django_htmx.http import HttpResponseClientRedirect
 
 from promotions.live import latest_number
-from promotions.models import Application, PipelineRun, Promotion
+from promotions.models import Application, ImageVersion, PipelineRun, Promotion
 from promotions.policy.access import may_replay, may_see_machinery, visible_applications
 
 View = Callable[..., HttpResponse]
@@ -111,8 +111,15 @@ def _run(user: User, pk: int) -> PipelineRun:
     return get_object_or_404(PipelineRun.objects.filter(visible), pk=pk)
 
 
+def _version(user: User, pk: int) -> ImageVersion:
+    visible = ImageVersion.objects.filter(image__application__in=visible_applications(user))
+    return get_object_or_404(visible.select_related("image__application"), pk=pk)
+
+
 _LOADERS: dict[str, tuple[str, Callable[[User, Any], object]]] = {
     "slug": ("application", _application),
     "promotion_id": ("promotion", _promotion),
     "run_id": ("run", _run),
+    # After the slug: where both stand in an address, the application decides.
+    "version_id": ("version", _version),
 }

@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, get_resolver, reverse
 
+from promotions.models import Lock
 from promotions.views.permissions import Permission
 from tests import cast
 from tests.pages.conftest import SignIn
@@ -35,6 +36,8 @@ def addresses(catalogue: cast.Catalogue, by: cast.People) -> dict[str, str]:
         "run": (run.pk,),
         "run-log": (run.pk, log.pk),
         "delivery": (delivery.pk,),
+        "lock-lift": (Lock.objects.create(reason="An incident", set_by_name="Ada Weber").pk,),
+        "version-block": (catalogue.newer.pk,),
     }
     found = {}
     for name in own_views():
