@@ -1,4 +1,4 @@
-"""A gate that closes while a promotion is under way: it waits before its next outside effect, and says why."""
+"""A gate that closes while a promotion is under way: it waits before its next outside effect."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.db import connection
 from django.utils import timezone
 
 from promotions import engine, evidence, governing, operations
@@ -77,14 +78,13 @@ def test_a_lock_set_while_a_step_runs_stops_it_before_its_outside_effect(
     approved: Promotion, git: SmallGitLab, people: cast.People
 ) -> None:
     """The gates were asked before the step; the lock comes while it reads the tree."""
-    tree = git.server.reply_to
 
     def lock_now(exchange: object) -> None:
         if not Lock.objects.exists():
             Lock.objects.create(reason="An incident", set_by_name="Mar Costa")
+        connection.close()  # this thread's own
         exchange.answer(Answer(git._tree(exchange)))  # type: ignore[attr-defined]
 
-    assert tree is not None
     path = f"/api/v4/projects/{cast.MANIFEST_PROJECT.replace('/', '%2F')}/repository/tree"
     git.server.on("GET", path, lock_now)
     halted = advanced(approved)
@@ -173,8 +173,8 @@ def test_a_freeze_that_starts_after_the_approval_is_waited_for_and_an_exception_
     assert waiting.status == S.APPROVED
     assert "is frozen until" in waiting.message
     assert waiting.look_at is not None
+    people.requester.role_grants.update(role="approver")
     with pytest.raises(Refused, match="Who requests"):
-        people.requester.role_grants.update(role="approver")
         governing.except_from_freeze(
             waiting, by=people.requester, change_hash=waiting.change_hash, reason="now"
         )
@@ -252,7 +252,7 @@ def test_a_version_marked_bad_after_its_approval_does_not_run(
     governing.unblock(catalogue.newer, by=people.approver, reason="It was the network")
     operations.retry(ended, by=people.requester)
     assert advanced(approved).status == S.SUCCEEDED
-    assert [sha for sha, *_rest in git.commits][0] == BASE
+    assert len(git.commits) == 2
 
 
 @pytest.mark.parametrize("case", ["deleted", "pushed again", "tag deleted"])
