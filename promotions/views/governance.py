@@ -32,6 +32,7 @@ def locks(request: PageRequest) -> HttpResponse:
     context = {
         "locks": present.visible_locks(request.user),
         "lifted": present.visible_locks(request.user, standing=False),
+        "freezes": present.freeze_rows() if visible_applications(request.user).exists() else [],
     }
     return page(request, "locks.html", context)
 

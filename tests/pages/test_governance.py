@@ -172,3 +172,29 @@ def test_every_act_needs_the_csrf_token(catalogue: cast.Catalogue, people: cast.
     client.force_login(people.admin)
     assert client.post(reverse(name, args=arguments[name]), {"reason": "x"}).status_code == 403
     assert client.put(reverse(name, args=arguments[name])).status_code in (403, 405)
+
+
+def test_the_calendar_s_rules_are_listed_with_what_holds_now(
+    catalogue: cast.Catalogue, people: cast.People, sign_in: SignIn
+) -> None:
+    freeze()
+    FreezeWindow.objects.create(slug="mars", starts="0 0 * * *", lasts=60, time_zone="Mars/Olympus")
+    page = html(sign_in(people.viewer), reverse("locks"))
+    assert "holds until" in page
+    assert "there is no time zone" in page
+    assert "Year&#x27;s end" not in html(sign_in(people.outsider), reverse("locks"))
+
+
+def test_a_promotion_shows_its_checks_and_its_exception(
+    catalogue: cast.Catalogue, people: cast.People, sign_in: SignIn
+) -> None:
+    rules = [{"name": name, "url": "", "secret": "", "group": ""} for name in ("tests", "ticket")]
+    Environment.objects.filter(slug="production").update(policy={"checks": rules})
+    promotion = cast.make_promotion(catalogue, people.requester)
+    promotion.checks.create(name="tests", state="failed", message="3 of 40", change_hash=cast.HASH)
+    FreezeException.objects.create(
+        promotion=promotion, person_name="Ada Weber", reason="A security hole", change_hash=cast.HASH
+    )
+    page = html(sign_in(people.viewer), promotion.get_absolute_url())
+    for words in ("3 of 40", "ticket", "A security hole"):
+        assert words in page

@@ -410,3 +410,49 @@ def test_a_scan_and_a_pipeline_are_read_before_the_write(
     assert "is not green: running" in ended.message
     assert [sha for sha, *_rest in git.commits] == [BASE]
     assert evidence.look_at_build(approved.stage, ImageVersion.objects.get(pk=catalogue.newer.pk)) is False
+
+
+@pytest.mark.parametrize("step", ["merge", "arrive", "verify"])
+def test_a_lock_halts_every_step_also_when_the_change_is_on_its_branch(
+    approved: Promotion, git: SmallGitLab, people: cast.People, step: str
+) -> None:
+    """Nobody listens where Argo CD and Tekton would be: a step that went there would say so."""
+    Stage.objects.update(argocd_application="flask-prod", verification_pipeline="smoke")
+    landed = {} if step == "merge" else {"target_commit": "f" * 40}
+    Promotion.objects.update(status=S.RUNNING, step=step, **landed)
+    Lock.objects.create(reason="An incident", set_by_name="Mar Costa")
+    before = len(git.server.requests)
+    halted = advanced(approved)
+    assert (halted.status, halted.step) == (S.RUNNING, step)
+    assert "An incident" in halted.message
+    assert len(git.server.requests) == before
+
+
+def test_what_has_landed_is_followed_also_when_a_freeze_begins_or_an_approver_leaves(
+    approved: Promotion, git: SmallGitLab, people: cast.People
+) -> None:
+    freeze()
+    people.approver.role_grants.all().delete()
+    Promotion.objects.update(status=S.RUNNING, step="arrive", target_commit="f" * 40)
+    assert advanced(approved).status == S.SUCCEEDED
+
+
+def test_a_version_that_a_promotion_replaced_here_may_come_back_without_a_soak(
+    catalogue: cast.Catalogue, people: cast.People, git: SmallGitLab
+) -> None:
+    """But one that was only seen here, by a hand edit, may not."""
+    policy(requires=["dev"], soak=60)
+    stage = Stage.objects.get(pk=catalogue.production.pk)
+    Residence.objects.create(stage=stage, version=catalogue.newer)
+    with pytest.raises(Refused, match="has not been in"):
+        operations.request_promotion(stage, catalogue.newer, by=people.requester, reason="x")
+    cast.make_promotion(
+        catalogue,
+        people.requester,
+        version=catalogue.old,
+        from_version=catalogue.newer,
+        status=S.SUCCEEDED,
+        finished_at=timezone.now(),
+    )
+    back = operations.request_promotion(stage, catalogue.newer, by=people.requester, reason="x")
+    assert back.status == S.REQUESTED
