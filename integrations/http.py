@@ -235,6 +235,12 @@ class HttpClient:
         """Give the connections back."""
         self._client.close()
 
+    def __del__(self) -> None:
+        # Kept one per thread: a thread that ends takes its client with it, and nobody else can close it.
+        client = getattr(self, "_client", None)
+        if client is not None:
+            client.close()
+
     def read(
         self,
         path: str,

@@ -25,7 +25,8 @@ def want(application: Application, base: str, head: str) -> Comparison | None:
     known = Comparison.objects.filter(
         connection=application.source_connection, project=application.source_project, base=base, head=head
     ).first()
-    if known is None:
+    # Rows of an older Slipway lack the addresses that tell who may not approve.
+    if known is None or any("email" not in commit for commit in known.commits):
         job = app.configure_task("promotions.compare", queueing_lock=f"compare:{base}:{head}")
         try:
             # A savepoint: the queue answers a repeated wish with an error that would end the transaction.
@@ -48,7 +49,7 @@ def read(application: Application, base: str, head: str) -> Comparison | None:
             commits = client.compare(project, head, base).commits
     except NotFound:
         return None
-    row, _new = Comparison.objects.get_or_create(
+    row, _new = Comparison.objects.update_or_create(
         connection=application.source_connection,
         project=project,
         base=base,
@@ -79,6 +80,7 @@ def _commit(commit: GitLabCommit) -> dict[str, object]:
         "sha": commit.id,
         "title": commit.title,
         "author": commit.author_name,
+        "email": commit.author_email,
         "at": commit.authored_at.isoformat() if commit.authored_at else None,
         "url": commit.web_url,
     }

@@ -19,7 +19,7 @@ from procrastinate.contrib.django import app
 from procrastinate.exceptions import AlreadyEnqueued
 
 from integrations.errors import IntegrationError, Unavailable
-from promotions import changes
+from promotions import changes, evidence
 from promotions.choices import Decision, PromotionStatus, StepName, StepStatus
 from promotions.manifests import Change
 from promotions.models import Promotion, StageState, StepResult
@@ -93,6 +93,8 @@ def _load(promotion_id: int) -> Promotion:
         "stage__environment",
         "stage__image",
         "stage__manifest_connection",
+        "stage__application__source_connection",
+        "version__image__connection",
         "stage__argocd_connection",
         "stage__verification_connection",
         "version__image",
@@ -183,11 +185,13 @@ def _take_step(promotion: Promotion) -> bool:
     result, _new = StepResult.objects.get_or_create(
         promotion=promotion, step=promotion.step, attempt=promotion.attempt
     )
-    facts = gather(promotion.stage, promotion.version, None, promotion=promotion)
-    if refused := refusals(act_of(promotion), facts):
-        return _halt(promotion, result, refused)
-    _go_on(result)
     try:
+        if promotion.step == StepName.WRITE:
+            evidence.before_writing(promotion.stage, promotion.version)
+        facts = gather(promotion.stage, promotion.version, None, promotion=promotion)
+        if refused := refusals(act_of(promotion), facts):
+            return _halt(promotion, result, refused)
+        _go_on(result)
         outcome = step.run(promotion, result)
     except Held as held:
         return _halt(promotion, result, held.refusals)

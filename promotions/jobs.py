@@ -9,7 +9,7 @@ from procrastinate.exceptions import UniqueViolation
 from procrastinate.jobs import Status
 
 from integrations.errors import Unavailable
-from promotions import comparisons, engine, live, notifications
+from promotions import checking, comparisons, engine, evidence, live, notifications
 from promotions.identity import throttle
 from promotions.models import Application, AuditHead, Image
 from promotions.observers import branches, history, images, pipelines
@@ -84,6 +84,20 @@ def sweep(timestamp: int) -> None:
     notifications.send_due()
     for version in processing.versions_without_commit_title():
         comparisons.remember_commit(version.image.application, version.commit)
+
+
+@app.periodic(cron="* * * * * */10")
+@app.task(name="promotions.look_at_waiting", queueing_lock="waiting")
+def look_at_waiting(timestamp: int) -> None:
+    """Ask what waiting promotions wait for: checks, scans, pipelines, who wrote the commits."""
+    checking.look_at_waiting()
+
+
+@app.periodic(cron="*/5 * * * *")
+@app.task(name="promotions.read_freezes", queueing_lock="freezes")
+def read_freezes(timestamp: int) -> None:
+    """Read GitLab's freeze periods."""
+    evidence.read_all_freezes()
 
 
 @app.periodic(cron="*/10 * * * *")

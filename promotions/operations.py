@@ -10,13 +10,14 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from integrations.errors import IntegrationError
-from promotions import changes, engine
+from promotions import changes, comparisons, engine, evidence
 from promotions.choices import Decision, PromotionKind, PromotionStatus, Role
 from promotions.manifests import Change
 from promotions.models import Approval, ImageVersion, Promotion, Stage, StageState, StepResult
 from promotions.notifications import tell
 from promotions.policy import Act, Facts, Refusal, Refused, gather, refusals, stopping
 from promotions.policy.access import holds
+from promotions.policy.rules import Rules
 from promotions.rendering import Rendered, rendered
 from promotions.steps.guard import act_of
 from promotions.workflow import StaleState, announce_promotion, person_name, record, transition
@@ -39,6 +40,7 @@ def preview(stage: Stage, version: ImageVersion, actor: User | None) -> Preview:
     """Compute the Change at the branch's tip and ask every gate. Writes nothing."""
     base_commit, change, problem = changes.compute_or_explain(stage, version)
     built = rendered(stage, base_commit, change) if change is not None and change.edits else Rendered()
+    evidence.look_at_build_quietly(stage, version)
     facts = gather(
         stage,
         version,
@@ -117,6 +119,7 @@ def _create(
     rollback_of: Promotion | None,
 ) -> Promotion:
     assert seen.change is not None
+    rules = Rules.of(stage.environment.policy)
     state = StageState.objects.filter(stage=stage).first()
     promotion = Promotion.objects.create(
         stage=stage,
@@ -135,7 +138,10 @@ def _create(
     tell(promotion, Status.REQUESTED, by=person_name(by))
     record("promotion.requested", subject=promotion, by=by, promotion=promotion, reason=reason.strip())
     announce_promotion(promotion)
-    if not stage.environment.required_approvals:
+    if promotion.from_version is not None:
+        # Approvers read what is in it; who wrote it may be barred from approving.
+        comparisons.want(stage.application, promotion.from_version.commit, version.commit)
+    if not stage.environment.required_approvals and not rules.approvals:
         transition(promotion, Status.APPROVED, by=None, message=_("This environment asks for no approval."))
     return promotion
 

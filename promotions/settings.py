@@ -158,6 +158,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "PromotionStatus": "promotions.choices.PromotionStatus",
         "StepStatus": "promotions.choices.StepStatus",
+        "CheckState": "promotions.choices.CheckState",
         "RunStatus": "promotions.choices.RunStatus",
         "UpstreamState": "promotions.choices.UpstreamState",
         "DeliveryOutcome": "promotions.choices.DeliveryOutcome",

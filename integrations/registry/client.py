@@ -12,7 +12,7 @@ from integrations.http import HttpClient, Params, Response, Retry, parse_json, s
 from integrations.images import is_digest
 from integrations.registry import reading
 from integrations.registry.auth import VENDOR, Tokens, basic, challenge_of
-from integrations.registry.types import ImageInfo
+from integrations.registry.types import ImageInfo, ScanReport
 from integrations.shape import Json, mapping, sequence, text, texts
 
 # Without all four a registry may convert the manifest, and the digest differs.
@@ -108,6 +108,14 @@ class RegistryClient:
         """The newest images by push time on Harbor; elsewhere those of up to `limit` tags, one entry a
         digest, in no order that means anything."""
         return self._artifacts(repository, limit) if self._harbor else self._tagged(repository, limit)
+
+    def scan(self, repository: str, digest: str) -> ScanReport | None:
+        """Harbor's last scan of an image; None when there is none, and for other registries."""
+        if not self._harbor:
+            return None
+        path = f"{_artifacts(repository)}/{quote(digest, safe='')}"
+        answer = self._get(repository, path, params={"with_scan_overview": "true"})
+        return reading.scan_report(mapping(parse_json(VENDOR, answer.content)))
 
     # Harbor
 

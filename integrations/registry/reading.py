@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from datetime import datetime
 
-from integrations.registry.types import ImageInfo
+from integrations.registry.types import ImageInfo, ScanReport
 from integrations.shape import Json, dig, mapping, moment, number, sequence, text
 
 _REVISION = "org.opencontainers.image.revision"
@@ -42,6 +42,18 @@ def artifact(data: Json, repository: str) -> ImageInfo:
         size=number(data.get("size")),
         media_type=text(data.get("manifest_media_type")) or text(data.get("media_type")),
     )
+
+
+def scan_report(data: Json) -> ScanReport | None:
+    """The scan of an artifact, None when it was never scanned.
+
+    The reports stand under their media types, of which scanners may add newer ones: any will do.
+    """
+    for report in mapping(data.get("scan_overview")).values():
+        found = mapping(report)
+        if status := text(found.get("scan_status")):
+            return ScanReport(status, text(found.get("severity")), moment(found.get("end_time")))
+    return None
 
 
 def inspected(

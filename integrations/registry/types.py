@@ -24,3 +24,13 @@ class ImageInfo:
     source: str | None
     size: int | None
     media_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScanReport:
+    """Harbor's last scan of an image: `status` is Success when it is done, `severity` that of its worst
+    finding (None, Unknown, Negligible, Low, Medium, High, Critical)."""
+
+    status: str
+    severity: str
+    finished_at: datetime | None

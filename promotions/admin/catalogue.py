@@ -5,7 +5,15 @@ from __future__ import annotations
 from django.contrib import admin
 
 from promotions.adminsite import ReadOnly
-from promotions.models import Application, Connection, Environment, Image, Stage, WebhookSource
+from promotions.models import (
+    Application,
+    Connection,
+    Environment,
+    FreezeWindow,
+    Image,
+    Stage,
+    WebhookSource,
+)
 
 
 @admin.register(Connection)
@@ -27,6 +35,11 @@ class WebhookSourceAdmin(ReadOnly):
 class EnvironmentAdmin(ReadOnly):
     list_display = ("slug", "name", "order", "risk", "required_approvals")
     list_filter = ("risk",)
+
+
+@admin.register(FreezeWindow)
+class FreezeWindowAdmin(ReadOnly):
+    list_display = ("slug", "reason", "starts", "ends", "lasts", "begins_at", "ends_at", "time_zone")
 
 
 @admin.register(Application)

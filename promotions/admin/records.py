@@ -10,6 +10,7 @@ from promotions.models import (
     AuditEntry,
     Delivery,
     ImageVersion,
+    Lock,
     PipelineRun,
     Promotion,
     StageState,
@@ -26,6 +27,14 @@ class JobAdmin(ReadOnly):
     list_display = ("id", "task_name", "status", "attempts", "scheduled_at", "queueing_lock")
     list_filter = ("status", "task_name")
     search_fields = ("task_name", "queueing_lock", "lock")
+
+
+@admin.register(Lock)
+class LockAdmin(ReadOnly):
+    """Set and lifted on the site's own pages."""
+
+    list_display = ("application", "environment", "reason", "set_by_name", "set_at", "lifted_at")
+    list_select_related = ("application", "environment")
 
 
 @admin.register(Promotion)

@@ -16,6 +16,7 @@ from promotions.models import (
     Application,
     Connection,
     Environment,
+    FreezeWindow,
     Image,
     NotificationChannel,
     RoleGrant,
@@ -89,7 +90,7 @@ ENVIRONMENT = Kind(
     "environment",
     Environment,
     ("slug",),
-    ("name", "order", "risk", "required_approvals"),
+    ("name", "order", "risk", "required_approvals", "policy"),
     {"order": partial(int.__add__, 1_000_000)},
 )
 APPLICATION = Kind(
@@ -143,5 +144,22 @@ CHANNEL = Kind(
     ("url", "events", "applications", "environments"),
 )
 
+FREEZE = Kind(
+    "freeze",
+    FreezeWindow,
+    ("slug",),
+    (
+        "reason",
+        "applications",
+        "environments",
+        "starts",
+        "ends",
+        "lasts",
+        "begins_at",
+        "ends_at",
+        "time_zone",
+    ),
+)
+
 # Each kind points only to kinds before it: made in this order, removed in the opposite one.
-KINDS = (CONNECTION, WEBHOOK_SOURCE, ENVIRONMENT, APPLICATION, IMAGE, STAGE, ROLE, CHANNEL)
+KINDS = (CONNECTION, WEBHOOK_SOURCE, ENVIRONMENT, APPLICATION, IMAGE, STAGE, ROLE, CHANNEL, FREEZE)

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from promotions.catalogue.policy import check_requires, freeze_values, policy_of
 from promotions.catalogue.problems import CatalogueError, Problem, Problems, shown, suggestion
 from promotions.catalogue.reading import Keys, Unreadable, compose, line_of, secret_reference
 from promotions.catalogue.rows import (
@@ -15,6 +16,7 @@ from promotions.catalogue.rows import (
     CHANNEL,
     CONNECTION,
     ENVIRONMENT,
+    FREEZE,
     IMAGE,
     ROLE,
     STAGE,
@@ -65,6 +67,7 @@ class _Reader:
         self._applications()
         self._roles()
         self._notifications()
+        self._freezes()
         self.top.finish()
         return self.rows
 
@@ -146,6 +149,7 @@ class _Reader:
                 keys.wrong("order", f'environment "{other}" has order {row.values["order"]} already.')
             self.environments[name] = row
             keys.finish()
+        check_requires(self.top, self.environments, self.problems)
         self._declare("environments", {ENVIRONMENT: list(self.environments.values())})
 
     def _applications(self) -> None:
@@ -246,6 +250,19 @@ class _Reader:
             keys.finish()
         self._declare("notifications", {CHANNEL: found})
 
+    def _freezes(self) -> None:
+        found = []
+        for name, line, node, path in self.top.named("freezes"):
+            keys = self._entry(node, path, line)
+            values = {
+                **freeze_values(keys),
+                "applications": [n for n in _listed(keys, "applications", self.applications) if n],
+                "environments": [n for n in _listed(keys, "environments", self.environments) if n],
+            }
+            found.append(Row((name,), values, line, path))
+            keys.finish()
+        self._declare("freezes", {FREEZE: found})
+
 
 def _connection(keys: Keys) -> dict[str, object]:
     vendor = keys.choice("vendor", Vendor.values, required=True)
@@ -289,13 +306,16 @@ def _connection(keys: Keys) -> dict[str, object]:
 
 def _environment(keys: Keys, name: str, position: int) -> dict[str, object]:
     risk = keys.choice("risk", Risk.values, Risk.DEVELOPMENT)
+    policy = policy_of(keys, guarded=risk != Risk.DEVELOPMENT)
+    seats = sum(rule["count"] for rule in policy.get("approvals", ()))
     return {
         "name": keys.text("name", name, longest=100),
         "order": keys.number("order", position),
         "risk": risk,
         "required_approvals": keys.number(
-            "required_approvals", 0 if risk == Risk.DEVELOPMENT else 1, most=100
+            "required_approvals", seats or (0 if risk == Risk.DEVELOPMENT else 1), most=100
         ),
+        "policy": policy,
     }
 
 

@@ -125,11 +125,16 @@ def block(version: ImageVersion) -> BlockFact | None:
 
 
 def ran_here_before(stage: Stage, version: ImageVersion, promotion: Promotion | None) -> bool:
-    """What went through the order once may come back: a roll-back must not wait for a soak."""
-    done = Promotion.objects.filter(stage=stage, version=version, status=PromotionStatus.SUCCEEDED)
+    """What went through the order once may come back: a roll-back must not wait for a soak.
+
+    It counts that a promotion brought it here, or took its place; not that it was seen here, for a hand
+    edit of the manifests would then lead past the order.
+    """
+    known = Q(version=version, status=PromotionStatus.SUCCEEDED) | Q(from_version=version)
+    before = Promotion.objects.filter(known, stage=stage)
     if promotion is not None:
-        done = done.exclude(pk=promotion.pk)
-    return done.exists() or Residence.objects.filter(stage=stage, version=version).exists()
+        before = before.exclude(pk=promotion.pk)
+    return before.exists()
 
 
 def upstream_stages(stage: Stage, rules: Rules) -> list[Stage]:

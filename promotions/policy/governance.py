@@ -97,7 +97,9 @@ def healthy_long_enough(facts: Facts) -> Refusal | None:
         sentence = _("%(version)s is not healthy in %(stage)s; it must be for %(hours)s h without a break.")
         return Refusal("soak", sentence % words, _("whoever runs it there"), Weight.HOLDS)
     until = max(fact.healthy_since + facts.soak for fact in short if fact.healthy_since is not None)
-    sentence = _("%(version)s must be healthy in %(stage)s for %(hours)s h: that is so at %(until)s.")
+    sentence = _(
+        "By %(until)s %(version)s will have been healthy in %(stage)s for the %(hours)s h it must be."
+    )
     return Refusal(
         "soak",
         sentence % {**words, "until": when(until)},

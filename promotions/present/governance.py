@@ -8,13 +8,15 @@ from datetime import datetime
 
 from django.contrib.auth.models import User
 from django.db.models import Q
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from promotions.governing import may_lock
-from promotions.models import Lock, Stage, VersionBlock
+from promotions.models import FreezePeriod, FreezeWindow, Lock, Stage, VersionBlock
 from promotions.policy import Refusal
 from promotions.policy.access import visible_applications
-from promotions.policy.gathering import place
+from promotions.policy.gathering import place, window_of
+from promotions.policy.windows import BadRule, Recurring, Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,42 @@ def visible_locks(user: User, *, standing: bool = True) -> list[LockRow]:
         for lock in found
         if lock.application_id is None or lock.application_id in seen
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class FreezeRow:
+    """A calendar rule. `until` is the end of the window that holds now; `problem` why it can't be read."""
+
+    name: str
+    rule: str
+    places: str
+    is_frozen: bool
+    until: datetime | None
+    problem: str
+
+
+def freeze_rows() -> list[FreezeRow]:
+    """Return the calendar's rules, the catalogue's and GitLab's."""
+    now = timezone.now()
+    rows = []
+    for rule in FreezeWindow.objects.all():
+        places = ", ".join([*rule.applications, *rule.environments]) or _("everywhere")
+        until_or_length = rule.ends or _("%(minutes)d minutes") % {"minutes": rule.lasts}
+        told = f"{rule.begins_at or rule.starts} – {rule.ends_at or until_or_length} ({rule.time_zone})"
+        rows.append(_freeze_row(rule.reason or rule.slug, told, places, window_of(rule), now))
+    for period in FreezePeriod.objects.all():
+        told = f"{period.starts} – {period.ends} ({period.time_zone})"
+        window = Recurring(period.starts, period.time_zone, ends=period.ends)
+        rows.append(_freeze_row("GitLab", told, period.project, window, now))
+    return rows
+
+
+def _freeze_row(name: str, rule: str, places: str, window: Window, now: datetime) -> FreezeRow:
+    try:
+        until = window.frozen_until(now)
+    except BadRule as error:
+        return FreezeRow(name, rule, places, True, None, str(error))
+    return FreezeRow(name, rule, places, until is not None, until, "")
 
 
 def emergency_stop() -> Lock | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from django.utils.translation import gettext as _
 
 from promotions.choices import (
+    CheckState,
     Decision,
     DeliveryOutcome,
     PromotionStatus,
@@ -68,6 +69,11 @@ _UPSTREAM = {
     UpstreamState.TROUBLED: ("warn", "warn"),
     UpstreamState.REFUSED: ("bad", "stop"),
 }
+_CHECK = {
+    CheckState.PENDING: ("wait", "clock"),
+    CheckState.PASSED: ("good", "check"),
+    CheckState.FAILED: ("bad", "cross"),
+}
 _DECISION = {Decision.APPROVED: ("good", "check"), Decision.REJECTED: ("bad", "stop")}
 # Argo CD's and Tekton's words are shown as they are (design.md section 1).
 _SYNC = {"Synced": ("good", "check"), "OutOfSync": ("warn", "differs")}
@@ -110,6 +116,10 @@ def upstream_mark(state: str) -> Mark:
 
 def decision_mark(decision: str) -> Mark:
     return Mark(*_DECISION[Decision(decision)], str(Decision(decision).label))
+
+
+def check_mark(state: str) -> Mark:
+    return Mark(*_CHECK[CheckState(state)], str(CheckState(state).label))
 
 
 def sync_mark(status: str) -> Mark | None:

@@ -8,12 +8,20 @@ from datetime import datetime
 from django.utils.translation import gettext_lazy
 
 from promotions.choices import PromotionStatus, StepName
-from promotions.models import Approval, AuditEntry, Promotion, StepResult
+from promotions.models import (
+    Approval,
+    AuditEntry,
+    CheckResult,
+    FreezeException,
+    Promotion,
+    StepResult,
+)
 from promotions.policy import Refusal, gather, refusals
+from promotions.policy.rules import Rules
 from promotions.present.commits import Contents, contents
 from promotions.present.diff import DiffFile, parse_diff
 from promotions.present.links import safe_url
-from promotions.present.marks import Mark, decision_mark, promotion_mark, step_mark
+from promotions.present.marks import Mark, check_mark, decision_mark, promotion_mark, step_mark
 from promotions.present.promotions import title
 from promotions.steps import plan
 from promotions.steps.guard import act_of
@@ -44,6 +52,16 @@ class ApprovalRow:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckRow:
+    """`result` is None while nothing is known of the check for this change."""
+
+    name: str
+    result: CheckResult | None
+    mark: Mark
+    link: str
+
+
+@dataclass(frozen=True, slots=True)
 class AuditRow:
     at: datetime
     actor: str
@@ -65,6 +83,8 @@ class PromotionPage:
     rendered_files: list[DiffFile]
     gates: list[Refusal]
     approvals: tuple[ApprovalRow, ...]
+    checks: tuple[CheckRow, ...]
+    exception: FreezeException | None
     required_approvals: int
     standing: int
     steps: tuple[StepRow, ...]
@@ -121,6 +141,10 @@ def page(key: str) -> PromotionPage | None:
         rendered_files=parse_diff(promotion.rendered_diff),
         gates=_gates(promotion),
         approvals=tuple(_approvals(promotion)),
+        checks=tuple(_checks(promotion)),
+        exception=FreezeException.objects.filter(
+            promotion=promotion, change_hash=promotion.change_hash
+        ).first(),
         required_approvals=stage.environment.required_approvals,
         standing=len(promotion.standing_approvals()),
         steps=tuple(_steps(promotion)),
@@ -149,6 +173,18 @@ def _approvals(promotion: Promotion) -> list[ApprovalRow]:
         ApprovalRow(approval, decision_mark(approval.decision), approval.fallen_at is not None)
         for approval in promotion.approvals.all()
     ]
+
+
+def _checks(promotion: Promotion) -> list[CheckRow]:
+    """Every check that its Environment asks for, and what the others said of this change."""
+    results = {result.name: result for result in promotion.checks.filter(change_hash=promotion.change_hash)}
+    wanted = [rule.name for rule in Rules.of(promotion.stage.environment.policy).checks]
+    found = []
+    for name in dict.fromkeys([*wanted, *results]):
+        result = results.get(name)
+        link = safe_url(result.link) if result else ""
+        found.append(CheckRow(name, result, check_mark(result.state if result else "pending"), link))
+    return found
 
 
 def _steps(promotion: Promotion) -> list[StepRow]:

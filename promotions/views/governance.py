@@ -7,7 +7,7 @@ from typing import Any
 
 from django import forms
 from django.http import Http404, HttpResponse
-from django.shortcuts import get_object_or_404, redirect
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
@@ -32,6 +32,7 @@ def locks(request: PageRequest) -> HttpResponse:
     context = {
         "locks": present.visible_locks(request.user),
         "lifted": present.visible_locks(request.user, standing=False),
+        "freezes": present.freeze_rows() if visible_applications(request.user).exists() else [],
     }
     return page(request, "locks.html", context)
 
@@ -77,11 +78,9 @@ def lift(request: PageRequest, lock_id: int) -> HttpResponse:
     )
 
 
-@requires(Permission.SIGNED_IN, "GET", "POST")
-def block(request: PageRequest, version_id: int) -> HttpResponse:
+@requires(Permission.SEE_APPLICATION, "GET", "POST")
+def block(request: PageRequest, version: ImageVersion) -> HttpResponse:
     """Mark a version as bad, or take the mark away."""
-    visible = ImageVersion.objects.filter(image__application__in=visible_applications(request.user))
-    version = get_object_or_404(visible.select_related("image__application"), pk=version_id)
     form = ReasonForm(request.POST or None)
     is_blocked = version.blocks.filter(lifted_at=None).exists()
     question = _blocking(version, form, is_blocked, governing.may_block(request.user, version))

@@ -18,7 +18,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from promotions.audit.search import visible_entries
 from promotions.live import latest_number
-from promotions.models import Application, AuditEntry, PipelineRun, Promotion
+from promotions.models import Application, AuditEntry, ImageVersion, PipelineRun, Promotion
 from promotions.policy.access import may_replay, may_see_machinery, visible_applications
 
 View = Callable[..., HttpResponseBase]
@@ -117,9 +117,16 @@ def _audit_entry(user: User, pk: int) -> AuditEntry:
     return get_object_or_404(visible_entries(user), pk=pk)
 
 
+def _version(user: User, pk: int) -> ImageVersion:
+    visible = ImageVersion.objects.filter(image__application__in=visible_applications(user))
+    return get_object_or_404(visible.select_related("image__application"), pk=pk)
+
+
 _LOADERS: dict[str, tuple[str, Callable[[User, Any], object]]] = {
     "slug": ("application", _application),
     "promotion_id": ("promotion", _promotion),
     "run_id": ("run", _run),
     "entry_id": ("entry", _audit_entry),
+    # After the slug: where both stand in an address, the application decides.
+    "version_id": ("version", _version),
 }

@@ -62,6 +62,8 @@ def test_a_viewer_may_not_ask_and_is_told_who_can_change_that(
                 "gate": "role",
                 "message": "Vic Lund is not a developer of flask-k8s-example / Production.",
                 "who_can_fix_it": "an administrator",
+                "waits": False,
+                "until": None,
             }
         ]
     }

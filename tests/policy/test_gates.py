@@ -3,12 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from promotions.policy.gates import GATES, Act, Facts, Gate, OpenPromotion, Refusal, Refused, refusals
+from promotions.policy.gates import (
+    GATES,
+    Act,
+    Facts,
+    Gate,
+    OpenPromotion,
+    Refusal,
+    Refused,
+    refusals,
+    stopping,
+)
+from promotions.policy.terms import (
+    BlockFact,
+    CheckFact,
+    Evidence,
+    FreezeFact,
+    LockFact,
+    Seat,
+    UpstreamFact,
+    Weight,
+)
 
+NOON = datetime(2026, 5, 2, 12, tzinfo=UTC)
+H = timedelta(hours=1)
+STAGING = UpstreamFact("shop / Staging", True, healthy_since=NOON - 5 * H, verified=True)
 GOOD = Facts(
     stage="shop / Production",
     version="1.1.0",
@@ -28,121 +52,316 @@ GOOD = Facts(
     change_is_empty=False,
     required_approvals=1,
     approved_by=("Ada Weber",),
+    approved_keys=("ada",),
+    now=NOON,
+    upstream=(STAGING,),
+    soak=4 * H,
+    verification_needed=True,
+    seats=(Seat("qa", 1, ("Ada Weber", "Mar Costa"), ("ada", "mar")),),
+    authors_are_barred=True,
+    evidence=Evidence("Medium", "Success", "Low", True, "success", "1.1.0", True, False),
+    checks=(CheckFact("tests", "passed", "", "QA"),),
 )
 RUNNING = OpenPromotion(number=7, label="1.0.9", status="running", requested_by="Olu Mensah", is_running=True)
 WAITING = OpenPromotion(
     number=8, label="1.1.0", status="requested", requested_by="Olu Mensah", is_running=False
 )
 OTHER = replace(WAITING, label="1.0.8")
+LOCK = LockFact("shop / Production", "An incident", "Mar Costa", NOON, ("Ada Weber", "Mar Costa"))
+FREEZE = FreezeFact("Year's end", NOON + 2 * H)
+EVERYWHERE = {Act.REQUEST, Act.APPROVE, Act.RUN}
+BEFORE = {Act.REQUEST, Act.RUN}
+E, D, W = Weight.ENDS, Weight.DEFERS, Weight.HOLDS
+Row = tuple[set[Act], dict[str, Any], str, str, str, Weight, datetime | None]
 
-# (acts it guards, what is wrong, its name, its sentence, who can fix it)
-TABLE: list[tuple[set[Act], dict[str, Any], str, str, str]] = [
-    (
+
+def row(
+    acts: set[Act],
+    wrong: dict[str, Any],
+    gate: str,
+    sentence: str,
+    fix: str,
+    weight: Weight = E,
+    until: datetime | None = None,
+) -> Row:
+    return acts, wrong, gate, sentence, fix, weight, until
+
+
+def seen(**changes: Any) -> dict[str, Any]:
+    return {"evidence": replace(GOOD.evidence, **changes)}
+
+
+def staging(**changes: Any) -> dict[str, Any]:
+    return {"upstream": (replace(STAGING, **changes),)}
+
+
+# (acts it guards, what is wrong, its name, its sentence, who can fix it, its weight, until when)
+TABLE: list[Row] = [
+    row(
         {Act.REQUEST},
         {"actor_is_developer": False},
         "role",
         "Rin Sato is not a developer of shop / Production.",
         "an administrator",
     ),
-    (
+    row(
         {Act.APPROVE},
         {"actor_is_approver": False},
         "role",
         "Rin Sato is not an approver of shop / Production.",
         "Ada Weber, Mar Costa",
     ),
-    (
+    row(
         {Act.APPROVE},
         {"actor_is_approver": False, "approvers": ()},
         "role",
         "Rin Sato is not an approver of shop / Production.",
         "an administrator, by granting the role",
     ),
-    (
+    row(
         {Act.APPROVE},
         {"actor_is_requester": True, "actor": "Ada Weber"},
         "four-eyes",
         "Who requests a promotion can't approve it.",
         "Mar Costa",
     ),
-    (
+    row(
+        {Act.APPROVE},
+        {"actor_is_author": True, "actor": "Ada Weber"},
+        "author",
+        "Who wrote a commit of the change can't approve it.",
+        "Mar Costa",
+    ),
+    row(
+        {Act.APPROVE, Act.RUN},
+        {"authors_known": False},
+        "authors",
+        "Whose commits are in 1.1.0 has not been read from GitLab yet.",
+        "nobody: Slipway reads it; if it does not, whoever keeps GitLab",
+        D,
+    ),
+    row(
         {Act.APPROVE},
         {"actor_has_decided": True, "actor": "Ada Weber"},
         "decided",
         "You have already decided on this change.",
         "Mar Costa",
     ),
-    (
+    row(
         {Act.REQUEST},
         {"stage_is_promotable": False},
         "promotable",
         "shop / Production follows its builds by itself: nothing is promoted to it.",
         "whoever keeps the catalogue",
     ),
-    (
-        {Act.REQUEST, Act.RUN},
+    row(
+        BEFORE,
         {"version_image": "registry/other"},
         "image",
         "shop / Production runs registry/shop; this is a version of registry/other.",
         "whoever builds the image",
     ),
-    (
-        {Act.REQUEST, Act.APPROVE, Act.RUN},
+    row(
+        EVERYWHERE,
         {"version_missing_since": "2 May 2026"},
         "exists",
         "The registry has not had 1.1.0 since 2 May 2026.",
         "whoever keeps the registry, by building it again",
     ),
-    (
+    row(
         {Act.REQUEST},
         {"already_there": True},
         "already-there",
         "shop / Production already runs 1.1.0.",
         "nobody needs to",
     ),
-    (
+    row(
         {Act.REQUEST},
         {"others_open": (RUNNING,)},
         "in-progress",
         "Promotion #7 of 1.0.9 to shop / Production is under way.",
         "Olu Mensah or an administrator, by aborting it",
     ),
-    (
+    row(
         {Act.REQUEST},
         {"others_open": (WAITING,)},
         "requested",
         "1.1.0 is already requested for shop / Production: promotion #8.",
         "Ada Weber, Mar Costa",
     ),
-    (
+    row(
         {Act.REQUEST},
         {"change_problem": "No place names the image."},
         "change",
         "No place names the image.",
         "whoever keeps the manifests or the catalogue",
     ),
-    ({Act.RUN}, {"approved_by": ()}, "approvals", "1 approval is missing.", "Ada Weber, Mar Costa"),
-    (
+    row(
         {Act.RUN},
-        {"required_approvals": 3},
+        {"approved_by": (), "approved_keys": (), "seats": ()},
         "approvals",
-        "2 approvals are missing.",
+        "1 approval is missing.",
+        "Ada Weber, Mar Costa",
+        W,
+    ),
+    row({Act.RUN}, {"required_approvals": 3}, "approvals", "2 approvals are missing.", "Mar Costa", W),
+    row(
+        {Act.RUN},
+        {"seats": (*GOOD.seats, Seat("ops", 2, ("Mar Costa",), ("mar",)))},
+        "approvals",
+        "2 approvals are missing. Still needed: 2 × ops.",
         "Mar Costa",
+        W,
+    ),
+    row(
+        {Act.RUN},
+        {"approved_by": (), "approved_keys": (), "seats": (), "expired": ("Ada Weber",)},
+        "approvals",
+        "1 approval is missing. Too old to count: Ada Weber.",
+        "Ada Weber, Mar Costa",
+        W,
+    ),
+    row(
+        {Act.REQUEST, Act.RUN, Act.FOLLOW},
+        {"locks": (LOCK,)},
+        "lock",
+        "Mar Costa locked shop / Production at May 2, 2026, noon: An incident",
+        "Ada Weber, Mar Costa, by lifting the lock",
+        W,
+    ),
+    row(
+        BEFORE,
+        {"freezes": (FREEZE,)},
+        "freeze",
+        "shop / Production is frozen until May 2, 2026, 2 p.m.: Year's end.",
+        "Ada Weber, Mar Costa, by an exception for this promotion",
+        D,
+        NOON + 2 * H,
+    ),
+    row(
+        BEFORE,
+        {"freezes": (FREEZE, FreezeFact("GitLab's freeze", None))},
+        "freeze",
+        "shop / Production is frozen, and no end is in sight: Year's end, GitLab's freeze.",
+        "Ada Weber, Mar Costa, by an exception for this promotion",
+        D,
+    ),
+    row(
+        EVERYWHERE,
+        {"block": BlockFact("It loses orders", "Mar Costa", NOON)},
+        "blocked",
+        "Mar Costa marked 1.1.0 as bad at May 2, 2026, noon: It loses orders",
+        "an approver, by taking the mark away; or a developer, with another version",
+    ),
+    row(
+        BEFORE,
+        staging(was_there=False),
+        "order",
+        "1.1.0 has not been in shop / Staging yet.",
+        "a developer, by promoting it there first",
+        W,
+    ),
+    row(
+        BEFORE,
+        staging(healthy_since=NOON - H),
+        "soak",
+        "By May 2, 2026, 3 p.m. 1.1.0 will have been healthy in shop / Staging for the 4 h it must be.",
+        "nobody: time does it",
+        D,
+        NOON + 3 * H,
+    ),
+    row(
+        BEFORE,
+        staging(healthy_since=None, soaked=3 * H),
+        "soak",
+        "1.1.0 is not healthy in shop / Staging; it must be for 4 h without a break.",
+        "whoever runs it there",
+        W,
+    ),
+    row(
+        BEFORE,
+        staging(verified=False),
+        "verification",
+        "No verification of 1.1.0 has succeeded in shop / Staging.",
+        "a developer, by promoting it there again",
+        W,
+    ),
+    row(
+        {Act.RUN},
+        seen(tag_moved=True),
+        "tag",
+        "The tag 1.1.0 no longer names this build: it was pushed again or deleted.",
+        "whoever pushed it, or whoever keeps the catalogue, by pinning digests",
+    ),
+    row(
+        BEFORE,
+        seen(scan_severity="Critical"),
+        "scan",
+        "The scan of 1.1.0 found something Critical; at most Medium may go to shop / Production.",
+        "whoever builds the image, with a mended one",
+    ),
+    row(
+        BEFORE,
+        seen(scan_status="Running"),
+        "scan",
+        "The registry has no finished scan of 1.1.0 (Running).",
+        "whoever keeps the registry, by scanning it",
+        D,
+    ),
+    row(
+        BEFORE,
+        seen(pipeline_status="failed"),
+        "pipeline",
+        "GitLab's pipeline of the commit of 1.1.0 is not green: failed.",
+        "whoever wrote the commit, by mending it or running it again",
+        W,
+    ),
+    row(
+        BEFORE,
+        seen(pipeline_status=""),
+        "pipeline",
+        "GitLab's pipeline of the commit of 1.1.0 is not green: unknown.",
+        "whoever wrote the commit, by mending it or running it again",
+        D,
+    ),
+    row(
+        {Act.RUN},
+        {"checks": (CheckFact("tests", "pending", "", "QA"), CheckFact("ticket", "failed", "closed", "CAB"))},
+        "checks",
+        "Outside checks have not passed: tests: pending; ticket: failed (closed).",
+        "QA, CAB",
+        W,
     ),
 ]
+FINE: dict[str, dict[str, Any]] = {
+    "another version waits": {"others_open": (OTHER,)},
+    "nothing is asked for": {"required_approvals": 0, "approved_by": (), "approved_keys": (), "seats": ()},
+    "an exception was given": {"freezes": (FREEZE,), "freeze_is_excepted": True},
+    "it ran here before": {"ran_here_before": True, "upstream": (UpstreamFact("x", False, verified=False),)},
+    "it soaked earlier": staging(healthy_since=None, soaked=4 * H),
+    "it has soaked to the second": staging(healthy_since=NOON - 4 * H),
+    "no verification there": staging(verified=None),
+    "a moved tag where digests are pinned": seen(tag_moved=True, tag_is_pinned=False),
+    "the worst that is allowed": seen(scan_severity="Medium"),
+    "no rule about scans": seen(worst_allowed="", scan_status=""),
+    "no rule about pipelines": seen(pipeline_needed=False, pipeline_status="failed"),
+    "authors are not barred": {
+        "authors_are_barred": False,
+        "authors_known": False,
+        "actor_is_author": True,
+    },
+}
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row[2]}-{'-'.join(row[1])}")
-def test_a_gate_refuses_with_its_sentence_and_who_can_fix_it_and_only_where_it_guards(
-    row: tuple[set[Act], dict[str, Any], str, str, str],
-) -> None:
-    guarded, wrong, gate, sentence, fix = row
+def test_a_gate_refuses_with_its_sentence_and_who_can_fix_it_and_only_where_it_guards(row: Row) -> None:
+    guarded, wrong, gate, sentence, fix, weight, until = row
     facts = replace(GOOD, **wrong)
     for act in Act:
-        expected = [Refusal(gate, sentence, fix)] if act in guarded else []
+        expected = [Refusal(gate, sentence, fix, weight, until)] if act in guarded else []
         assert refusals(act, facts) == expected, act
         # And when it is put right, it lets through.
-        assert refusals(act, GOOD) == []
+        assert refusals(act, replace(facts, **{name: getattr(GOOD, name) for name in wrong})) == []
 
 
 def test_every_gate_is_in_the_table() -> None:
@@ -156,10 +375,16 @@ def test_every_gate_is_in_the_table() -> None:
     assert refusing == everything
 
 
-@pytest.mark.parametrize("fine", [{"others_open": (OTHER,)}, {"required_approvals": 0, "approved_by": ()}])
+@pytest.mark.parametrize("fine", FINE.values(), ids=FINE.keys())
 def test_what_looks_alike_but_is_fine_passes(fine: dict[str, Any]) -> None:
     for act in Act:
         assert refusals(act, replace(GOOD, **fine)) == []
+
+
+def test_what_time_brings_may_be_asked_for_and_what_a_person_closed_may_not() -> None:
+    asked = refusals(Act.REQUEST, replace(GOOD, locks=(LOCK,), freezes=(FREEZE,)))
+    assert [(refusal.gate, refusal.waits) for refusal in asked] == [("lock", True), ("freeze", True)]
+    assert [refusal.gate for refusal in stopping(asked)] == ["lock"]
 
 
 def test_all_that_is_wrong_is_said_at_once() -> None:
@@ -174,3 +399,5 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
         "waits": False,
         "until": None,
     }
+    frozen = refusals(Act.REQUEST, replace(GOOD, freezes=(FREEZE,)))
+    assert frozen[0].as_dict()["until"] == "2026-05-02T14:00:00+00:00"

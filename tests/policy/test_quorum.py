@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
@@ -12,7 +13,7 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
-from promotions import engine, operations
+from promotions import engine, governing, operations
 from promotions.choices import Decision, PromotionStatus, Role
 from promotions.manifests import Change
 from promotions.models import (
@@ -20,9 +21,13 @@ from promotions.models import (
     AuditEntry,
     Connection,
     Environment,
+    FreezeException,
+    FreezeWindow,
     ImageVersion,
+    Lock,
     Promotion,
     RoleGrant,
+    VersionBlock,
 )
 from promotions.policy import Refused
 from promotions.policy.access import holds
@@ -33,6 +38,8 @@ NAMES = ("requester", "approver", "second", "viewer", "admin")
 HASHES = ("a" * 64, "b" * 64)
 Act = Callable[[Promotion], None]
 PRESENT = ""
+# Frozen since before this century and for longer than the next.
+ALWAYS = {"begins_at": "1999-01-01T00:00", "ends_at": "2199-01-01T00:00"}
 # What leads on is likelier than what stops: a promotion that was aborted tells nothing more.
 LIKELY = (
     "approve",
@@ -45,7 +52,8 @@ LIKELY = (
     "lose role",
     "leave",
 )
-RARE = ("reject", "abort", "gain role", "ask for more", "image is deleted", "image is back")
+GOVERNED = ("lock", "lift", "freeze", "thaw", "except", "block", "unblock", "expire")
+RARE = (*GOVERNED, "reject", "abort", "gain role", "ask for more", "image is deleted", "image is back")
 acts = st.one_of(
     st.tuples(st.sampled_from(LIKELY), st.sampled_from(("approver", "second")), st.just(PRESENT)),
     st.tuples(st.sampled_from(LIKELY), st.sampled_from(("approver", "second")), st.just(PRESENT)),
@@ -74,6 +82,16 @@ def do(act: str, name: str, change_hash: str, promotion: Promotion) -> None:
         "ask for more": lambda: Environment.objects.update(required_approvals=2),
         "image is deleted": lambda: ImageVersion.objects.update(missing_since=timezone.now()),
         "image is back": lambda: ImageVersion.objects.update(missing_since=None),
+        "lock": lambda: Lock.objects.get_or_create(lifted_at=None, defaults={"reason": "x"}),
+        "lift": lambda: Lock.objects.update(lifted_at=timezone.now()),
+        "freeze": lambda: FreezeWindow.objects.get_or_create(slug="all", defaults=ALWAYS),
+        "thaw": lambda: FreezeWindow.objects.all().delete(),
+        "except": lambda: governing.except_from_freeze(
+            promotion, by=by, change_hash=change_hash, reason="now"
+        ),
+        "block": lambda: governing.block(promotion.version, by=by, reason="bad"),
+        "unblock": lambda: governing.unblock(promotion.version, by=by, reason="good"),
+        "expire": lambda: Approval.objects.update(at=timezone.now() - timedelta(hours=3)),
     }
     with contextlib.suppress(Refused, StaleState):
         doing[act]()
@@ -94,7 +112,11 @@ def begun() -> int:
 def quorum_holds(promotion: Promotion) -> bool:
     """Count anew, from the rows alone: nothing of the policy's own code but the meaning of a role."""
     standing = Approval.objects.filter(
-        promotion=promotion, decision=Decision.APPROVED, fallen_at=None, change_hash=promotion.change_hash
+        at__gt=timezone.now() - timedelta(hours=2),
+        promotion=promotion,
+        decision=Decision.APPROVED,
+        fallen_at=None,
+        change_hash=promotion.change_hash,
     ).exclude(person=promotion.requested_by)
     people = {
         each.person_id
@@ -102,6 +124,23 @@ def quorum_holds(promotion: Promotion) -> bool:
         if each.person is not None and holds(each.person, Role.APPROVER, promotion.stage)
     }
     return len(people) >= Environment.objects.get(pk=promotion.stage.environment_id).required_approvals
+
+
+def nothing_is_closed(promotion: Promotion) -> bool:
+    """Read anew: no lock, no mark, no freeze without an exception for this very change."""
+    exception = FreezeException.objects.filter(promotion=promotion).first()
+    excepted = (
+        exception is not None
+        and exception.change_hash == promotion.change_hash
+        and exception.person is not None
+        and holds(exception.person, Role.APPROVER, promotion.stage)
+        and exception.person != promotion.requested_by
+    )
+    return (
+        not Lock.objects.filter(lifted_at=None).exists()
+        and not VersionBlock.objects.filter(version=promotion.version, lifted_at=None).exists()
+        and (excepted or not FreezeWindow.objects.exists())
+    )
 
 
 @pytest.fixture
@@ -124,7 +163,7 @@ def test_no_sequence_of_acts_runs_a_promotion_without_its_quorum(
     ready: cast.Catalogue, required: int, sequence: list[tuple[str, str, str]]
 ) -> None:
     with transaction.atomic():
-        Environment.objects.update(required_approvals=required)
+        Environment.objects.update(required_approvals=required, policy={"approvals_expire": 120})
         made = cast.make_promotion(ready, person("requester"), change_hash=HASHES[0])
         for act, name, change_hash in sequence:
             before = begun()
@@ -136,6 +175,7 @@ def test_no_sequence_of_acts_runs_a_promotion_without_its_quorum(
             note(f"{act} {name} {change_hash[:1]}: {promotion.status} ({promotion.message})")
             if begun() > before:
                 assert quorum_holds(promotion)
+                assert nothing_is_closed(promotion)
                 assert promotion.version.missing_since is None
         transaction.set_rollback(True)
 

@@ -116,5 +116,5 @@ def test_who_requests_cannot_approve_and_outsiders_can_do_nothing(system: System
     for person in ("riku", "dana", "vera"):
         refused = system.post(f"promotions/{asked['id']}/approve/", person, change_hash=asked["change_hash"])
         assert refused.status_code == 409, (person, refused.text)
-        assert {"gate", "message", "who_can_fix_it"} == set(refused.json()["refusals"][0])
+        assert {"gate", "message", "who_can_fix_it", "waits", "until"} == set(refused.json()["refusals"][0])
     assert drive.promotion(system, asked["id"])["status"] == "requested"

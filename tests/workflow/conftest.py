@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 
-from promotions.choices import Role
-from promotions.models import RoleGrant
+from promotions import operations
+from promotions.choices import Role, WriteMode
+from promotions.models import Connection, Promotion, RoleGrant, Stage
 from promotions.policy import Refused
 from promotions.workflow import StaleState
 from tests import cast
 from tests.api.conftest import gitlab
+from tests.integrations.loopback import loopback
+from tests.workflow.small_gitlab import SmallGitLab
 
 __all__ = ["gitlab"]
 
@@ -41,6 +44,23 @@ def second_developer(catalogue: cast.Catalogue) -> User:
     user = User.objects.create_user("colleague")
     RoleGrant.objects.create(user=user, role=Role.DEVELOPER, application=catalogue.application)
     return user
+
+
+@pytest.fixture
+def git(catalogue: cast.Catalogue) -> Iterator[SmallGitLab]:
+    """Production takes direct commits, and no Argo CD or verification follows."""
+    Stage.objects.update(write_mode=WriteMode.DIRECT, argocd_application="", verification_pipeline="")
+    with loopback() as server:
+        Connection.objects.filter(slug__in=("gitlab", "harbor")).update(url=server.url)
+        yield SmallGitLab(server)
+
+
+@pytest.fixture
+def approved(catalogue: cast.Catalogue, people: cast.People, git: SmallGitLab) -> Promotion:
+    stage = Stage.objects.get(pk=catalogue.production.pk)
+    promotion = operations.request_promotion(stage, catalogue.newer, by=people.requester, reason="today")
+    operations.approve(promotion, by=people.approver, change_hash=promotion.change_hash)
+    return promotion
 
 
 def at_once(*acts: Callable[[], object]) -> list[object]:

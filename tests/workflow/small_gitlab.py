@@ -19,8 +19,10 @@ class SmallGitLab:
     server: Loopback
     commits: list[tuple[str, str, bytes]] = field(default_factory=lambda: [(BASE, "Start", MANIFEST)])
     is_down: bool = False
+    images: dict[str, str] = field(default_factory=lambda: {"1.1.0": "sha256:" + ("2" * 40).ljust(64, "0")})
 
     def __post_init__(self) -> None:
+        self.server.on("HEAD", "/v2/k8s/flask-k8s-example/manifests/.+", self._manifest)
         project = f"/api/v4/projects/{MANIFEST_PROJECT.replace('/', '%2F')}/repository"
         name = FILE.replace("/", "%2F").replace(".", r"(\.|%2E)")
         for method, path, answer in (
@@ -30,6 +32,7 @@ class SmallGitLab:
             ("GET", "/commits", self._list),
             ("GET", "/commits/[0-9a-f]+", self._one),
             ("POST", "/commits", self._commit),
+            ("GET", "/compare", self._compare),
         ):
             self.server.on(
                 method, project + path, lambda exchange, answer=answer: self._say(exchange, answer)
@@ -40,6 +43,17 @@ class SmallGitLab:
         sha = f"{len(self.commits):040x}"
         self.commits.append((sha, message, content))
         return sha
+
+    def _compare(self, exchange: Exchange) -> object:
+        """Nothing lies between the source project's commits: they are not here."""
+        return {"commits": []}
+
+    def _manifest(self, exchange: Exchange) -> None:
+        """The registry beside it: a tag or digest that `images` knows."""
+        reference = exchange.request.path.rpartition("/")[2].replace("%3A", ":")
+        digest = self.images.get(reference, reference if reference in self.images.values() else "")
+        headers = {"Docker-Content-Digest": digest}
+        exchange.answer(Answer(b"", status=200 if digest else 404, headers=headers))
 
     @property
     def content(self) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
 
@@ -12,33 +11,15 @@ from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from promotions import engine, operations
-from promotions.choices import PromotionStatus, StepStatus, WriteMode
-from promotions.models import AuditEntry, Connection, Promotion, Stage, StageState, StepResult
+from promotions.choices import PromotionStatus, StepStatus
+from promotions.models import AuditEntry, Promotion, Stage, StageState, StepResult
 from promotions.policy import Refused
 from tests import cast
-from tests.integrations.loopback import loopback
 from tests.workflow.conftest import at_once
 from tests.workflow.small_gitlab import BASE, SmallGitLab
 
 pytestmark = pytest.mark.usefixtures("transactional_db")
 S = PromotionStatus
-
-
-@pytest.fixture
-def git(catalogue: cast.Catalogue) -> Iterator[SmallGitLab]:
-    """Production takes direct commits, and no Argo CD or verification follows."""
-    Stage.objects.update(write_mode=WriteMode.DIRECT, argocd_application="", verification_pipeline="")
-    with loopback() as server:
-        Connection.objects.filter(slug="gitlab").update(url=server.url)
-        yield SmallGitLab(server)
-
-
-@pytest.fixture
-def approved(catalogue: cast.Catalogue, people: cast.People, git: SmallGitLab) -> Promotion:
-    stage = Stage.objects.get(pk=catalogue.production.pk)
-    promotion = operations.request_promotion(stage, catalogue.newer, by=people.requester, reason="today")
-    operations.approve(promotion, by=people.approver, change_hash=promotion.change_hash)
-    return promotion
 
 
 def advanced(promotion: Promotion) -> Promotion:

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import partial
 
 import pytest
 from django.contrib.auth.models import User
+from django.utils import timezone
 
-from promotions import engine, operations
+from promotions import engine, governing, operations
 from promotions.choices import OPEN_STATUSES, PromotionStatus, Role
-from promotions.models import Approval, AuditEntry, Environment, Promotion, RoleGrant, Stage
+from promotions.manifests import Change
+from promotions.models import (
+    Approval,
+    AuditEntry,
+    Environment,
+    FreezeWindow,
+    Lock,
+    Promotion,
+    RoleGrant,
+    Stage,
+)
 from promotions.policy import Refused
 from promotions.workflow import StaleState
 from tests import cast
 from tests.integrations.loopback import Loopback
 from tests.workflow.conftest import at_once
+from tests.workflow.small_gitlab import SmallGitLab
 
 pytestmark = pytest.mark.usefixtures("transactional_db")
 S = PromotionStatus
@@ -199,3 +212,88 @@ def test_one_that_ended_before_its_first_step_begins_when_tried_again(
     operations.retry(promotion, by=people.requester)
     promotion.refresh_from_db()
     assert (promotion.status, promotion.step) == (S.APPROVED, "")
+
+
+def closed_before_the_write(promotion: Promotion, git: SmallGitLab) -> None:
+    """Whoever was first: with one commit it had begun before, without one it waits and says why."""
+    promotion.refresh_from_db()
+    written = len(git.commits) == 2
+    assert promotion.status == (S.SUCCEEDED if written else promotion.status)
+    if not written:
+        assert promotion.status in (S.APPROVED, S.RUNNING)
+        assert "An incident" in promotion.message
+
+
+@pytest.mark.parametrize("closing", ["freeze", "lock"])
+def test_a_place_that_closes_between_approval_and_execution_has_one_outcome(
+    approved: Promotion, git: SmallGitLab, people: cast.People, closing: str
+) -> None:
+    now = timezone.now().replace(tzinfo=None)
+
+    def close() -> None:
+        if closing == "lock":
+            governing.lock(application=None, environment=None, by=people.admin, reason="An incident")
+            return
+        FreezeWindow.objects.create(
+            slug="all",
+            reason="An incident",
+            begins_at=(now - timedelta(hours=1)).isoformat(),
+            ends_at=(now + timedelta(hours=1)).isoformat(),
+        )
+
+    at_once(partial(engine.advance, approved.pk), close)
+    closed_before_the_write(approved, git)
+    Lock.objects.all().delete()
+    FreezeWindow.objects.all().delete()
+    engine.advance(approved.pk)
+    approved.refresh_from_db()
+    assert approved.status == S.SUCCEEDED
+    assert len(git.commits) == 2
+
+
+def test_two_locks_of_one_place_at_once_make_one_and_the_other_is_told(
+    catalogue: cast.Catalogue, people: cast.People
+) -> None:
+    stop = partial(governing.lock, application=None, environment=None, by=people.admin, reason="An incident")
+    outcomes = at_once(stop, stop, stop)
+    assert Lock.objects.count() == 1
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Lock", "StaleState", "StaleState"]
+    assert AuditEntry.objects.filter(action="lock.set").count() == 1
+
+
+def test_a_change_that_moves_between_page_and_click_is_never_approved_unseen(
+    catalogue: cast.Catalogue, people: cast.People
+) -> None:
+    promotion = cast.make_promotion(catalogue, people.requester)
+    other = Change(edits=(), files={}, diff="other", hash="d" * 64)
+
+    def move() -> None:
+        engine.replace_change(Promotion.objects.get(pk=promotion.pk), "e" * 40, other)
+
+    outcomes = at_once(partial(approve, promotion.pk, people.approver), move)
+    promotion.refresh_from_db()
+    if promotion.status == S.APPROVED:
+        # The approval was first, so the change it is bound to still stands.
+        assert promotion.change_hash == cast.HASH
+        assert isinstance(outcomes[1], StaleState)
+    else:
+        assert (promotion.status, promotion.change_hash, promotion.previous_diff) == (
+            S.REQUESTED,
+            "d" * 64,
+            cast.DIFF,
+        )
+        assert promotion.standing_approvals() == []
+
+
+def test_a_version_marked_bad_while_it_is_approved_never_runs(
+    catalogue: cast.Catalogue, people: cast.People, git: SmallGitLab
+) -> None:
+    promotion = cast.make_promotion(catalogue, people.requester)
+    at_once(
+        partial(approve, promotion.pk, people.approver),
+        partial(governing.block, catalogue.newer, by=people.admin, reason="It loses orders"),
+    )
+    engine.advance(promotion.pk)
+    promotion.refresh_from_db()
+    assert promotion.status in (S.REQUESTED, S.ERRORED)
+    assert len(git.commits) == 1

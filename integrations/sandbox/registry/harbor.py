@@ -158,7 +158,21 @@ class Harbor:
             "tags": tags if tags and with_tag else None,
             "labels": None,
             "accessories": None,
+            **self._scan(row, request),
         }
+
+    def _scan(self, row: Object, request: Request) -> Object:
+        """The finished scan, where it is asked for; a manifest row may hold its `severity`."""
+        if request.query_params.get("with_scan_overview") != "true":
+            return {}
+        report = {
+            "report_id": f"report-{row['id']}",
+            "scan_status": row.get("scan_status", "Success"),
+            "severity": row.get("severity", "None"),
+            "end_time": row["push_time"],
+            "complete_percent": 100,
+        }
+        return {"scan_overview": {"application/vnd.security.vulnerability.report; version=1.1": report}}
 
     def _tag(self, held: Object, row: Object, tag: str) -> Object:
         return {

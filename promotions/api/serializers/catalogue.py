@@ -48,9 +48,18 @@ class ApplicationSerializer(serializers.ModelSerializer[Application]):
 
 
 class EnvironmentSerializer(serializers.ModelSerializer[Environment]):
+    """`policy` holds what the catalogue says of gates, without the addresses and secrets of checks."""
+
+    policy = serializers.SerializerMethodField()
+
     class Meta:
         model = Environment
         fields = ("id", "slug", "name", "order", "risk", "required_approvals", "policy")
+
+    def get_policy(self, environment: Environment) -> dict[str, Any]:
+        checks = environment.policy.get("checks")
+        shown = {"checks": [check["name"] for check in checks]} if checks else {}
+        return {**environment.policy, **shown}
 
 
 class VersionSerializer(serializers.ModelSerializer[ImageVersion]):

@@ -139,7 +139,7 @@ class Versions(Records[ImageVersion]):
         """Mark a version as bad: it is promoted nowhere."""
         version, body = self.get_object(), said(ReasonRequest, request)
         governing.block(version, by=caller(request), reason=body["reason"])
-        return Response(VersionSerializer(version).data)
+        return Response(VersionSerializer(self.get_object()).data)
 
     @extend_schema(request=ReasonRequest, responses={200: VersionSerializer, **OUTCOMES})
     @action(detail=True, methods=["post"])
@@ -147,7 +147,7 @@ class Versions(Records[ImageVersion]):
         """Take the mark away."""
         version, body = self.get_object(), said(ReasonRequest, request)
         governing.unblock(version, by=caller(request), reason=body["reason"])
-        return Response(VersionSerializer(version).data)
+        return Response(VersionSerializer(self.get_object()).data)
 
 
 def version_or_404(number: str, applications: QuerySet[Application]) -> ImageVersion:

@@ -252,3 +252,21 @@ def test_an_index_in_harbor_gets_its_labels_from_a_platform(server: Loopback, ma
     info = make(harbor=True).image("k8s/app", "1.1")
     assert info.pushed_at == datetime(2026, 2, 3, 10, tzinfo=UTC)
     assert info.revision == "2adc9465c4edfc33834e173fe89436a7cb899a1d"
+
+
+def test_harbor_s_scan_is_read_whatever_its_media_type(server: Loopback, make: Make) -> None:
+    """Reference fixtures/harbor/scanning-completed.default.json holds the report's shape."""
+    resource = fixture("harbor/scanning-completed.default.json")["event_data"]["resources"][0]
+    server.on("GET", ".*/artifacts/sha256.*", Answer(resource), Answer({"scan_overview": None}))
+    client = make(harbor=True)
+    report = client.scan("harbor/alpine", resource["digest"])
+    assert report is not None
+    assert (report.status, report.severity) == ("Success", "None")
+    assert report.finished_at is not None
+    assert client.scan("harbor/alpine", resource["digest"]) is None
+    assert server.requests[0].query["with_scan_overview"] == "true"
+
+
+def test_other_registries_have_no_scan(server: Loopback, make: Make) -> None:
+    assert make().scan("team/shop", "sha256:" + "1" * 64) is None
+    assert server.requests == []

@@ -1,0 +1,141 @@
+"""An environment's `policy` and the file's `freezes`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from promotions.catalogue.problems import Problems, shown, suggestion
+from promotions.catalogue.reading import Keys, line_of
+from promotions.catalogue.rows import Row
+from promotions.choices import Role, Severity
+from promotions.policy.rules import PREVIOUS
+from promotions.policy.windows import BadRule, check_cron, length, local_time, zone
+
+_NEEDS = "needs starts with ends or lasts, or from with to."
+
+
+def policy_of(keys: Keys, *, guarded: bool) -> dict[str, Any]:
+    """Return the column's content: only what is set, so that a later default reaches older rows.
+
+    `guarded` environments honour GitLab's freeze periods unless they say otherwise.
+    """
+    if "policy" not in keys:
+        return {} if guarded else {"gitlab_freezes": False}
+    below = keys.keys("policy")
+    values: dict[str, Any] = {
+        "requires": [name for name, _line in below.texts("requires")],
+        "soak": _minutes(below, "soak"),
+        "verified_upstream": below.flag("verified_upstream", False),
+        "approvals": _approvals(below),
+        "bar_authors": below.flag("bar_authors", False),
+        "approvals_expire": _minutes(below, "approvals_expire"),
+        "worst_finding": below.choice("worst_finding", Severity.values),
+        "pipeline_green": below.flag("pipeline_green", False),
+        "checks": _checks(below),
+    }
+    if (values["soak"] or values["verified_upstream"]) and not values["requires"]:
+        below.missing("requires", "It is where the version must soak or be verified.")
+    honours = below.flag("gitlab_freezes", guarded)
+    below.finish()
+    found = {name: value for name, value in values.items() if value}
+    return found if honours else {**found, "gitlab_freezes": False}
+
+
+def check_requires(top: Keys, environments: Mapping[str, Row], problems: Problems) -> None:
+    """Report names that are no environment; asked once all of them are known."""
+    for name, row in environments.items():
+        policy = row.values["policy"]
+        assert isinstance(policy, dict)
+        for wanted in policy.get("requires", ()):
+            if wanted == name or (wanted != PREVIOUS and wanted not in environments):
+                message = f"there is no other environment {shown(wanted)}.{suggestion(wanted, environments)}"
+                problems.add(row.line, f"{row.path}.policy.requires", message)
+
+
+def _minutes(keys: Keys, key: str) -> int:
+    text = keys.text(key)
+    if not text:
+        return 0
+    try:
+        return int(length(text).total_seconds() // 60)
+    except BadRule as error:
+        keys.wrong(key, f"{error}.")
+        return 0
+
+
+def _approvals(keys: Keys) -> list[dict[str, Any]]:
+    found = []
+    for node, path in keys.items("approvals"):
+        rule = Keys(node, path, keys.problems, line=line_of(node))
+        group, role = rule.text("group", longest=150), rule.choice("role", Role.values)
+        if bool(group) == bool(role):
+            rule.problems.add(rule.line, path, "must name either group or role.")
+        count = rule.number("count", 1, most=100)
+        name = rule.text("name", group or role, longest=100)
+        found.append({"name": name, "count": count, "group": group, "role": role})
+        rule.finish()
+    return found
+
+
+def _checks(keys: Keys) -> list[dict[str, str]]:
+    found = []
+    for name, line, node, path in keys.named("checks"):
+        rule = Keys(node, path, keys.problems, line=line)
+        url, secret, group = rule.address("url"), rule.secret("secret"), rule.text("group", longest=150)
+        if url and not secret:
+            rule.missing("secret", "What Slipway asks is signed with it.")
+        if url and group:
+            rule.wrong("group", "means something only without url: then its members report the state.")
+        found.append({"name": name, "url": url, "secret": secret, "group": group})
+        rule.finish()
+    return found
+
+
+def freeze_values(keys: Keys) -> dict[str, object]:
+    """Read one freeze; what is wrong with it is added to the problems."""
+    values: dict[str, object] = {
+        "reason": keys.text("reason"),
+        "starts": _cron(keys, "starts"),
+        "ends": _cron(keys, "ends"),
+        "lasts": _minutes(keys, "lasts"),
+        "begins_at": _local(keys, "from"),
+        "ends_at": _local(keys, "to"),
+        "time_zone": _zone(keys),
+    }
+    given = {key for key in ("starts", "ends", "lasts", "from", "to") if key in keys}
+    if given not in ({"starts", "ends"}, {"starts", "lasts"}, {"from", "to"}):
+        keys.problems.add(keys.line, keys.path, _NEEDS)
+    elif values["begins_at"] and str(values["begins_at"]) >= str(values["ends_at"]):
+        keys.wrong("to", "must be later than from.")
+    return values
+
+
+def _cron(keys: Keys, key: str) -> str:
+    text = keys.text(key, longest=100)
+    if text and (problem := check_cron(text)):
+        keys.wrong(key, f"{problem}.")
+        return ""
+    return text
+
+
+def _local(keys: Keys, key: str) -> str:
+    text = keys.text(key, longest=32)
+    if not text:
+        return ""
+    try:
+        return local_time(text).isoformat(timespec="minutes")
+    except BadRule as error:
+        keys.wrong(key, f"{error}; put it in quotes.")
+        return ""
+
+
+def _zone(keys: Keys) -> str:
+    if "time_zone" not in keys:
+        keys.missing("time_zone", "An IANA name, for example Europe/Berlin.")
+    name = keys.text("time_zone", "UTC", longest=64)
+    try:
+        zone(name)
+    except BadRule as error:
+        keys.wrong("time_zone", f"{error}.")
+    return name
