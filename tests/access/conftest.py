@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from promotions import operations
 from promotions.choices import DeliveryOutcome
-from promotions.models import ApiToken, AuditEntry, Stage
+from promotions.models import ApiToken, AuditEntry, Environment, Lock, Stage
 from promotions.tokens import issue_token, service_account
 from promotions.workflow import record
 from tests import cast
@@ -78,6 +78,13 @@ def world(level: Level, catalogue: cast.Catalogue, people: cast.People, gitlab: 
     delivery = cast.make_delivery(catalogue, outcome=DeliveryOutcome.FAILED)
     upstream = cast.make_upstream(catalogue.gitlab, "branch")
     slug = catalogue.application.slug
+    # A lock that holds nothing up here.
+    lock = Lock.objects.create(
+        application=catalogue.application,
+        environment=catalogue.dev.environment,
+        reason="An incident",
+        set_by_name="Ada Weber",
+    )
     arguments: dict[str, tuple[object, ...]] = {
         "oidc-*": ("nobody",),
         "application": (slug,),
@@ -96,9 +103,16 @@ def world(level: Level, catalogue: cast.Catalogue, people: cast.People, gitlab: 
         "api-application-detail": (slug,),
         "api-environment-detail": ("production",),
         "api-stage-list": (),
+        "api-stage-may": (catalogue.production.pk, catalogue.newer.pk),
         "api-stage-*": (catalogue.production.pk,),
-        "api-version-detail": (catalogue.newer.pk,),
+        "version-block": (catalogue.newer.pk,),
+        "lock-lift": (lock.pk,),
+        "api-lock-list": (),
+        "api-lock-*": (lock.pk,),
+        "api-version-list": (),
+        "api-version-*": (catalogue.newer.pk,),
         "api-promotion-list": (),
+        "api-promotion-checks": (waiting.pk, "tests"),
         "api-promotion-*": (waiting.pk,),
         "api-run-detail": (run.pk,),
         "api-run-logs": (run.pk, log.pk),
@@ -116,7 +130,12 @@ def bodies(catalogue: cast.Catalogue) -> dict[str, dict[str, Any]]:
     assert seen is not None
     token = {"name": "new", "scopes": ["read"], "days": 7}
     stage, version = catalogue.production.pk, catalogue.newer.pk
+    place = {"application": catalogue.application.slug, "environment": "production", "reason": "Halt"}
     return {
+        "lock": place,
+        "lock-lift": {"reason": "Over"},
+        "version-block": {"reason": "Loses data", "act": "block"},
+        "promotion-freeze-exception": {"seen_hash": cast.HASH, "reason": "A security hole"},
         "promote": {"seen_hash": seen.hash, "reason": "Go"},
         "promotion-approve": {"seen_hash": cast.HASH},
         "promotion-reject": {"seen_hash": cast.HASH, "comment": "No"},
@@ -128,6 +147,12 @@ def bodies(catalogue: cast.Catalogue) -> dict[str, dict[str, Any]]:
         "api-promotion-approve": {"change_hash": cast.HASH},
         "api-promotion-reject": {"change_hash": cast.HASH, "comment": "No"},
         "api-promotion-abort": {"reason": "No"},
+        "api-promotion-freeze-exception": {"change_hash": cast.HASH, "reason": "A security hole"},
+        "api-promotion-checks": {"state": "passed"},
+        "api-lock-list": place,
+        "api-lock-lift": {"reason": "Over"},
+        "api-version-block": {"reason": "Loses data"},
+        "api-version-unblock": {"reason": "Mended"},
         "api-promotion-roll-back": {"reason": "Back"},
     }
 
@@ -135,6 +160,11 @@ def bodies(catalogue: cast.Catalogue) -> dict[str, dict[str, Any]]:
 def prepare(name: str, world: World) -> None:
     """Bring the promotion to where the act makes sense."""
     promotion = world.catalogue.production.promotions.get()
+    if name == "api-version-unblock":
+        world.catalogue.newer.blocks.create(reason="Loses data", set_by_name="Ada Weber")
+    if name == "api-promotion-checks":
+        rule = {"name": "tests", "url": "", "secret": "", "group": ""}
+        Environment.objects.filter(slug="production").update(policy={"checks": [rule]})
     if name in ("promote", "api-promotion-list"):
         promotion.status = "rejected"
     elif name.endswith("retry"):

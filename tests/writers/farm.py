@@ -17,6 +17,7 @@ from integrations.sandbox import invented
 from integrations.sandbox.gitlab.app import GitLab
 from integrations.sandbox.gitlab.git import Person
 from integrations.sandbox.gitlab.state import DEVELOPER
+from integrations.sandbox.registry import Registry
 from integrations.sandbox.scenarios.history import History
 from integrations.sandbox.server import InThread
 from promotions import engine, operations
@@ -34,6 +35,7 @@ from promotions.models import (
 
 PROJECT = "gitlab/many"
 REGISTRY = "registry.example.com"
+TAGS = ("1.0.0", "1.1.0")
 MANIFEST = """\
 # {name}: kept by hand
 apiVersion: apps/v1
@@ -94,7 +96,7 @@ def make(
 ) -> Farm:
     """Plant `count` applications at 1.0.0, with a version 1.1.0 to promote."""
     names = [f"app-{number:02}" for number in range(count)]
-    box.call(_plant(box, names))
+    digests = box.call(_plant(box, names))
     person = User.objects.create_user("requester", first_name="Rin", email="rin@example.com")
     RoleGrant.objects.create(user=person, role=Role.DEVELOPER)
     farm = Farm(box, folder, names, person)
@@ -102,7 +104,12 @@ def make(
         slug="gitlab", vendor=vendor, url=box.urls["gitlab"], username="slipway", secret="env:FARM_TOKEN"
     )
     registry = Connection.objects.create(
-        slug="registry", vendor=Vendor.DISTRIBUTION, url=box.urls["registry"], host=REGISTRY
+        slug="registry",
+        vendor=Vendor.DISTRIBUTION,
+        url=box.urls["registry"],
+        host=REGISTRY,
+        username=invented.HARBOR_USER,
+        secret="env:FARM_REGISTRY",
     )
     environment = Environment.objects.create(slug="prod", name="Prod", order=1, required_approvals=0)
     for name in names:
@@ -112,10 +119,8 @@ def make(
         image = Image.objects.create(
             application=application, connection=registry, slug=name, repository=f"{REGISTRY}/many/{name}"
         )
-        for number, tag in enumerate(("1.0.0", "1.1.0")):
-            ImageVersion.objects.create(
-                image=image, digest=f"sha256:{number:063}{names.index(name) % 10}", tag=tag, tags=[tag]
-            )
+        for tag in TAGS:
+            ImageVersion.objects.create(image=image, digest=digests[name, tag], tag=tag, tags=[tag])
         farm.stages.append(
             Stage.objects.create(
                 application=application,
@@ -132,7 +137,8 @@ def make(
     return farm
 
 
-async def _plant(box: InThread, names: list[str]) -> None:
+async def _plant(box: InThread, names: list[str]) -> dict[tuple[str, str], str]:
+    """Write the repository and store the images; returns the digest of each name and tag."""
     gitlab = box.world.git
     assert isinstance(gitlab, GitLab)
     past = History()
@@ -144,6 +150,14 @@ async def _plant(box: InThread, names: list[str]) -> None:
     past.write(gitlab.open(project))
     # The stranger is a developer, and this team lets developers push.
     project["protected_branches"]["main"]["push"] = DEVELOPER
+    registry = box.world.images
+    assert isinstance(registry, Registry)
+    built = box.world.now()
+    return {
+        (name, tag): registry.store(f"many/{name}", tag, revision=tag, source=name, created=built)
+        for name in names
+        for tag in TAGS
+    }
 
 
 class Stranger(threading.Thread):
