@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
@@ -12,12 +13,14 @@ from promotions.choices import EditStyle
 from promotions.manifests import (
     Change,
     ManifestError,
+    MemoryTree,
+    Order,
     Reference,
     Style,
     Target,
     Tree,
     choose,
-    compute_change,
+    compute_release,
     current_version,
     disagreement,
     find_references,
@@ -78,12 +81,26 @@ def compute(stage: Stage, version: ImageVersion, *, commit: str) -> Change:
     Raises NoChange, with the sentence to show, when it can't be computed for sure; IntegrationError when
     the repository does not answer.
     """
-    tree = _tree(stage, commit)
+    return compute_together([(stage, version)], commit=commit)
+
+
+def compute_together(wanted: Iterable[tuple[Stage, ImageVersion]], *, commit: str) -> Change:
+    """Return the one Change that brings each version to its Stage, all in one repository.
+
+    Raises as `compute`; none wanted gives a Change without edits.
+    """
+    trees: list[Tree] = []
+    orders = []
     try:
-        references = choose(_references(stage, tree), stage.places)
-        if not references:
-            raise NoChange(_nowhere(stage))
-        return compute_change(tree, references, stage.image.repository, _target(stage, version))
+        for stage, version in wanted:
+            tree = _tree(stage, commit)
+            references = choose(_references(stage, tree), stage.places)
+            if not references:
+                raise NoChange(_nowhere(stage))
+            trees.append(tree)
+            orders.append(Order(references, stage.image.repository, _target(stage, version)))
+        # Outside its root a tree is read folder by folder, so the first one will do for all.
+        return compute_release(trees[0] if trees else MemoryTree({}), orders)
     except ManifestError as error:
         raise NoChange(str(error)) from error
 

@@ -22,8 +22,9 @@ from integrations.errors import IntegrationError, Unavailable
 from promotions import changes, evidence
 from promotions.choices import Decision, PromotionStatus, StepName, StepStatus
 from promotions.manifests import Change
-from promotions.models import Promotion, StageState, StepResult
+from promotions.models import Promotion, StageState, StepResult, companions
 from promotions.policy import Act, Refusal, gather, refusals
+from promotions.policy.releases import RELEASE
 from promotions.policy.rules import Rules
 from promotions.steps import STEPS, Again, Differs, Done, Failed, Outcome, Waiting, plan
 from promotions.steps.guard import Held, act_of
@@ -41,6 +42,8 @@ _OUTAGE_PATIENCE = timedelta(minutes=30)
 # How long a closed gate (a lock, a freeze, a pending check) is waited for before it ends errored.
 _GATE_PATIENCE = timedelta(days=14)
 _GATE_LOOKS = 30.0
+# What was seen outside (image, scan, pipeline, GitLab's freezes) counts so long at the moment of the write.
+_FRESH_FOR = 10.0
 
 
 def wake(promotion: Promotion) -> None:
@@ -100,6 +103,7 @@ def _load(promotion_id: int) -> Promotion:
         "version__image",
         "from_version",
         "requested_by",
+        "release",
     ).get(pk=promotion_id)
 
 
@@ -127,11 +131,14 @@ def _stay_back(promotion: Promotion, refused: list[Refusal]) -> None:
     """What time or people can still give is waited for; anything else ends it, to be tried again."""
     sentence = _sentence(refused)
     overdue = timezone.now() - promotion.status_at > _GATE_PATIENCE
-    if overdue or not all(refusal.waits for refusal in refused):
+    # Before its turn in a release the other gates may still change their minds: what goes first opens them.
+    early = [refusal for refusal in refused if refusal.gate == RELEASE]
+    if overdue or not all(refusal.waits for refusal in early or refused):
         transition(promotion, Status.ERRORED, by=None, message=sentence, look_at=None)
     elif _lacks_approvals(refused):
         _ask_approvers_again(promotion, sentence)
     else:
+        sentence = _sentence(early) or sentence
         look_at = timezone.now() + timedelta(seconds=_pause(refused))
         same = Promotion.objects.filter(pk=promotion.pk, status=Status.APPROVED)
         same.update(message=sentence, look_at=look_at)
@@ -187,7 +194,7 @@ def _take_step(promotion: Promotion) -> bool:
     )
     try:
         if promotion.step == StepName.WRITE:
-            evidence.before_writing(promotion.stage, promotion.version)
+            _look_afresh(promotion, result)
         facts = gather(promotion.stage, promotion.version, None, promotion=promotion)
         if refused := refusals(act_of(promotion), facts):
             return _halt(promotion, result, refused)
@@ -204,6 +211,16 @@ def _take_step(promotion: Promotion) -> bool:
     if isinstance(outcome, Waiting) and waited > step.patience:
         outcome = Failed(_("Waited too long. %(last)s") % {"last": outcome.message}, link=outcome.link)
     return _apply(promotion, result, outcome)
+
+
+def _look_afresh(promotion: Promotion, result: StepResult) -> None:
+    """See what may have changed outside since the approval; not at every look of who waits in line."""
+    now = timezone.now().timestamp()
+    if now - result.data.get("looked_afresh_at", 0) < _FRESH_FOR:
+        return
+    for each in companions(promotion):
+        evidence.before_writing(each.stage, each.version)
+    result.data["looked_afresh_at"] = now
 
 
 def _halt(promotion: Promotion, result: StepResult, refused: list[Refusal]) -> bool:
@@ -238,8 +255,9 @@ def _apply(promotion: Promotion, result: StepResult, outcome: Outcome) -> bool:
             _end(promotion, result, Status.FAILED, outcome.message, outcome.link)
             return False
         case Differs():
-            replace_change(promotion, outcome.base_commit, outcome.change)
-            return False
+            replace_change(outcome.whose, outcome.base_commit, outcome.change)
+            # Of a release somebody else's approvals fell: this one now waits for them.
+            return outcome.whose.pk != promotion.pk
         case Again():
             return _go_back(promotion, result, outcome)
 
@@ -251,6 +269,7 @@ def _finish_step(promotion: Promotion, result: StepResult, done: Done) -> bool:
         _call_next(promotion)
     with transaction.atomic():
         _close(result, StepStatus.SUCCEEDED, done.message, done.link)
+        _call_release(promotion)
         if index < len(order):
             _set(promotion, {**done.fields, "step": order[index], "message": done.message})
             return True
@@ -282,6 +301,14 @@ def _call_next(promotion: Promotion) -> None:
     follower = next_in_line(promotion.stage, branch_name(promotion))
     if follower is not None:
         _defer(follower.pk, follower.stage_id, wait=0)
+
+
+def _call_release(promotion: Promotion) -> None:
+    """Whoever waits in the same release for this step need not wait for the clock."""
+    if promotion.release is None:
+        return
+    for other in promotion.release.promotions.open().exclude(pk=promotion.pk):
+        wake(other)
 
 
 def _wait(promotion: Promotion, result: StepResult, waiting: Waiting) -> bool:
@@ -344,6 +371,7 @@ def _end(
         step_status = StepStatus.FAILED if status == Status.FAILED else StepStatus.ERRORED
         _close(result, step_status, message, link)
         transition(promotion, status, by=None, message=message, look_at=None)
+        _call_release(promotion)
 
 
 def close_open_steps(promotion: Promotion, message: str) -> None:

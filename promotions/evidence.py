@@ -111,6 +111,8 @@ def _look_at_pipeline(stage: Stage, version: ImageVersion) -> None:
     if not version.commit:
         return
     application = stage.application
+    if application.source_connection.vendor != Vendor.GITLAB:
+        return
     client = vendors.gitlab(application.source_connection)
     try:
         version.pipeline_status, version.pipeline_url = _pipeline(
@@ -142,7 +144,8 @@ def freeze_sources(stage: Stage) -> list[tuple[Connection, str]]:
         (application.source_connection, application.source_project),
         (stage.manifest_connection, stage.manifest_project),
     ]
-    return list(dict.fromkeys(sources))
+    # Only GitLab has freeze periods; plain Git can't be asked.
+    return [pair for pair in dict.fromkeys(sources) if pair[0].vendor == Vendor.GITLAB]
 
 
 def read_freezes(connection: Connection, project: str) -> None:

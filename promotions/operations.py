@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
@@ -17,6 +18,7 @@ from promotions.models import Approval, ImageVersion, Promotion, Stage, StageSta
 from promotions.notifications import tell
 from promotions.policy import Act, Facts, Refusal, Refused, gather, refusals, stopping
 from promotions.policy.access import holds
+from promotions.policy.releases import RELEASE
 from promotions.policy.rules import Rules
 from promotions.rendering import Rendered, rendered
 from promotions.steps.guard import act_of
@@ -84,8 +86,8 @@ def request_promotion(
             return same
         if refused := stopping(refusals(Act.REQUEST, gather(stage, version, by))):
             raise Refused(refused)
-        _supersede_waiting(stage, by)
-        promotion = _create(stage, version, seen, by, reason, kind, rollback_of)
+        supersede_waiting(stage, by)
+        promotion = create(stage, version, seen, by, reason, kind, rollback_of=rollback_of)
     engine.wake(promotion)
     return promotion
 
@@ -99,25 +101,32 @@ def _same_request(stage: Stage, version: ImageVersion, by: User) -> Promotion | 
     )
 
 
-def _supersede_waiting(stage: Stage, by: User) -> None:
+def supersede_waiting(stage: Stage, by: User) -> None:
+    """Let the Stage's open promotion give way to a newer one. Raises StaleState when it can't any more."""
     message = _("A newer promotion to this stage was requested.")
     # The row's lock waits for a write under way; then what was in line has begun.
     for waiting in stage.promotions.open().select_for_update():
         if waiting.status == Status.RUNNING and not waiting.waits_in_line:
             raise StaleState(_("Promotion #%(number)d has just begun to write.") % {"number": waiting.pk})
+        if waiting.release is not None:
+            raise StaleState(
+                _("%(stage)s is part of %(release)s: abort that first.")
+                % {"stage": stage, "release": waiting.release}
+            )
         transition(waiting, Status.SUPERSEDED, by=by, message=message, look_at=None)
         engine.close_open_steps(waiting, message)
 
 
-def _create(
+def create(
     stage: Stage,
     version: ImageVersion,
     seen: Preview,
     by: User,
     reason: str,
     kind: PromotionKind,
-    rollback_of: Promotion | None,
+    **fields: Any,
 ) -> Promotion:
+    """Write down a request whose gates were asked; further fields are the promotion's own."""
     assert seen.change is not None
     rules = Rules.of(stage.environment.policy)
     state = StageState.objects.filter(stage=stage).first()
@@ -126,7 +135,6 @@ def _create(
         version=version,
         from_version=state.desired_version if state else None,
         kind=kind,
-        rollback_of=rollback_of,
         reason=reason.strip(),
         requested_by=by,
         requested_by_name=person_name(by),
@@ -134,6 +142,7 @@ def _create(
         rendered_diff=seen.rendered.diff,
         rendered_note=seen.rendered.note,
         **change_fields(seen.change),
+        **fields,
     )
     tell(promotion, Status.REQUESTED, by=person_name(by))
     record("promotion.requested", subject=promotion, by=by, promotion=promotion, reason=reason.strip())
@@ -164,38 +173,58 @@ def approve(promotion: Promotion, *, by: User, change_hash: str, comment: str = 
     clicks changes nothing. Raises Refused, and StaleState when the promotion or its change is no longer
     what the person saw.
     """
+    _goes_alone(promotion)
     with transaction.atomic():
-        held = _hold(promotion)
+        held = hold(promotion)
         if _has_said_so(held, by, Decision.APPROVED, change_hash):
             return
-        _decide(held, by, Decision.APPROVED, change_hash, comment)
-        facts = gather(held.stage, held.version, by, promotion=held)
-        if not [refusal for refusal in refusals(Act.RUN, facts) if refusal.gate == "approvals"]:
-            transition(held, Status.APPROVED, by=by, message=_("Approved; about to begin."))
+        approve_held(held, by, change_hash, comment)
     promotion.refresh_from_db()
     engine.wake(promotion)
 
 
+def approve_held(held: Promotion, by: User, change_hash: str, comment: str) -> None:
+    """Approve a promotion whose row is held; with the last approval it is about to begin."""
+    _decide(held, by, Decision.APPROVED, change_hash, comment)
+    facts = gather(held.stage, held.version, by, promotion=held)
+    if not [refusal for refusal in refusals(Act.RUN, facts) if refusal.gate == "approvals"]:
+        transition(held, Status.APPROVED, by=by, message=_("Approved; about to begin."))
+
+
+def _goes_alone(promotion: Promotion) -> None:
+    """What belongs to a Release that has not ended is decided, stopped and tried again with it."""
+    if promotion.release is not None:
+        message = _("Promotion #%(number)d goes with %(release)s: act on the release.")
+        words = {"number": promotion.pk, "release": promotion.release}
+        raise Refused([Refusal(RELEASE, message % words, _("you, on the release's page"))])
+
+
 def reject(promotion: Promotion, *, by: User, change_hash: str, comment: str) -> None:
     """Reject the change; the comment says why. A second equal click changes nothing. Raises as `approve`."""
+    _goes_alone(promotion)
     with transaction.atomic():
-        held = _hold(promotion)
+        held = hold(promotion)
         if _has_said_so(held, by, Decision.REJECTED, change_hash):
             return
-        _decide(held, by, Decision.REJECTED, change_hash, comment)
-        message = _("%(person)s rejected it: %(comment)s") % {
-            "person": person_name(by),
-            "comment": comment.strip() or "–",
-        }
-        transition(held, Status.REJECTED, by=by, message=message)
+        reject_held(held, by, change_hash, comment)
     promotion.refresh_from_db()
 
 
-def _hold(promotion: Promotion) -> Promotion:
+def reject_held(held: Promotion, by: User, change_hash: str, comment: str) -> None:
+    """Reject a promotion whose row is held."""
+    _decide(held, by, Decision.REJECTED, change_hash, comment)
+    message = _("%(person)s rejected it: %(comment)s") % {
+        "person": person_name(by),
+        "comment": comment.strip() or "–",
+    }
+    transition(held, Status.REJECTED, by=by, message=message)
+
+
+def hold(promotion: Promotion) -> Promotion:
     """Lock the promotion's row, so that of two decisions at one moment the second sees the first."""
     return (
         Promotion.objects.select_for_update(of=("self",))
-        .select_related("stage__application", "stage__environment", "version__image")
+        .select_related("stage__application", "stage__environment", "version__image", "release")
         .get(pk=promotion.pk)
     )
 
@@ -232,7 +261,13 @@ def _decide(held: Promotion, by: User, decision: Decision, change_hash: str, com
 
 def abort(promotion: Promotion, *, by: User, reason: str) -> None:
     """Stop a promotion before its next outside effect. What was already written stays written."""
-    _must_act(promotion, by)
+    _goes_alone(promotion)
+    must_act(promotion, by)
+    stop(promotion, by, reason)
+
+
+def stop(promotion: Promotion, by: User, reason: str) -> None:
+    """Abort an open promotion. Raises StaleState when it has ended."""
     if not promotion.is_open:
         raise StaleState(_("Promotion #%(number)d has already ended.") % {"number": promotion.pk})
     message = _("%(person)s aborted it: %(reason)s") % {
@@ -246,7 +281,13 @@ def abort(promotion: Promotion, *, by: User, reason: str) -> None:
 
 def retry(promotion: Promotion, *, by: User) -> None:
     """Resume a failed or errored promotion at the step that ended it. Raises Refused and StaleState."""
-    _must_act(promotion, by)
+    _goes_alone(promotion)
+    resume(promotion, by)
+
+
+def resume(promotion: Promotion, by: User) -> None:
+    """Try again, alone or with a Release. Raises Refused and StaleState."""
+    must_act(promotion, by)
     if not promotion.is_retryable:
         raise StaleState(
             _("Promotion #%(number)d can't be tried again: it is %(status)s.")
@@ -294,7 +335,8 @@ def _other_is_open(promotion: Promotion) -> list[Refusal]:
     ]
 
 
-def _must_act(promotion: Promotion, by: User) -> None:
+def must_act(promotion: Promotion, by: User) -> None:
+    """Raise Refused for who is no developer of the Stage."""
     if not holds(by, Role.DEVELOPER, promotion.stage):
         facts = gather(promotion.stage, promotion.version, by, promotion=promotion)
         raise Refused([refusal for refusal in refusals(Act.REQUEST, facts) if refusal.gate == "role"])

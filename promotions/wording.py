@@ -69,6 +69,19 @@ def message_text(promotion: Promotion) -> str:
     return "\n".join(line.rstrip() for line in lines).strip() or f"Promotion {promotion.pk}"
 
 
+def release_text(parts: list[Promotion]) -> str:
+    """Return the message of a Release's commit: what goes where, a line each."""
+    release = parts[0].release
+    assert release is not None
+    verb = "Roll back" if release.kind == PromotionKind.ROLLBACK else "Release"
+    lines = [
+        f"{each.stage.application.slug} in {each.stage.environment.slug} to {each.version.label}"
+        for each in parts
+    ]
+    subject = one_line(f"{verb} {release.name}")
+    return "\n".join([subject, "", *map(one_line, lines), "", one_line(release.reason)])
+
+
 def _filled(template: str, promotion: Promotion) -> str:
     placeholders(template)
     return template.format_map(_values(promotion))

@@ -15,6 +15,7 @@ from promotions.models.governance import (
 from promotions.models.inbound import Delivery
 from promotions.models.observed import BranchTip, ManifestHistory, StageState, Upstream
 from promotions.models.promotion import Approval, Promotion, StepResult
+from promotions.models.release import Release, companions
 from promotions.models.runs import PipelineRun, StepLog, TaskRun
 from promotions.models.signin import Session, SignInAttempt
 from promotions.models.telling import Notification, NotificationChannel
@@ -45,6 +46,7 @@ __all__ = [
     "NotificationChannel",
     "PipelineRun",
     "Promotion",
+    "Release",
     "Residence",
     "RoleGrant",
     "Session",
@@ -57,4 +59,5 @@ __all__ = [
     "Upstream",
     "VersionBlock",
     "WebhookSource",
+    "companions",
 ]

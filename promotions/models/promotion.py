@@ -30,7 +30,12 @@ class PromotionQuerySet(models.QuerySet["Promotion"]):
     def for_pages(self) -> PromotionQuerySet:
         """Join what every page about promotions shows."""
         return self.select_related(
-            "stage__application", "stage__environment", "version__image", "from_version", "requested_by"
+            "stage__application",
+            "stage__environment",
+            "version__image",
+            "from_version",
+            "requested_by",
+            "release",
         )
 
 
@@ -48,6 +53,8 @@ class Promotion(models.Model):
     from_version = models.ForeignKey(ImageVersion, on_delete=models.SET_NULL, null=True, related_name="+")
     kind = models.CharField(max_length=20, choices=PromotionKind, default=PromotionKind.PROMOTION)
     rollback_of = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, related_name="rollbacks")
+    release = models.ForeignKey("Release", on_delete=models.PROTECT, null=True, related_name="promotions")
+    wave = models.PositiveSmallIntegerField(default=1, help_text="Of its release: 1 goes first")
     status = models.CharField(max_length=20, choices=PromotionStatus, default=PromotionStatus.REQUESTED)
     message = models.TextField(blank=True, help_text="Why it is where it is, in one sentence")
     reason = models.TextField(blank=True)

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from promotions.choices import PromotionStatus, Role
 from promotions.models import ImageVersion, Promotion, Stage, StageState
-from promotions.policy import gathering
+from promotions.policy import gathering, releases
 from promotions.policy.access import Visitor, holders, holds
 from promotions.policy.rules import Rules
 from promotions.policy.terms import Facts, OpenPromotion
@@ -74,6 +74,7 @@ def gather(
         authors_known=authors is None or authors.is_known,
         evidence=gathering.evidence(stage, version, rules),
         checks=gathering.checks(promotion, rules),
+        release=releases.turn_of(promotion, now) if promotion and promotion.release_id else None,
     )
 
 

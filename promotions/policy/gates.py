@@ -23,6 +23,7 @@ from promotions.policy.governance import (
     was_upstream,
 )
 from promotions.policy.quorum import unfilled
+from promotions.policy.releases import in_turn
 from promotions.policy.terms import Act, Facts, OpenPromotion, Refusal, Refused, Weight
 
 __all__ = ["GATES", "Act", "Facts", "Gate", "OpenPromotion", "Refusal", "Refused", "refusals", "stopping"]
@@ -200,6 +201,7 @@ GATES: dict[Act, tuple[Gate, ...]] = {
         not_blocked,
     ),
     Act.RUN: (
+        in_turn,
         not_locked,
         matching_image,
         image_exists,

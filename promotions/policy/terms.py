@@ -154,6 +154,22 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
+class ReleaseFact:
+    """What the other promotions of a Release let this one wait for. Each is named as people know it.
+
+    `stopped` ended without success, with the reason; `unapproved` wait for approval; `ahead` go first;
+    `unhealthy` went first and are not healthy now; `resumes` is when the pause between two waves ends.
+    """
+
+    number: int
+    stopped: tuple[tuple[str, str], ...] = ()
+    unapproved: tuple[str, ...] = ()
+    ahead: tuple[str, ...] = ()
+    unhealthy: tuple[tuple[str, str], ...] = ()
+    resumes: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """Everything the gates look at, gathered once. Names are as people know them.
 
@@ -197,3 +213,4 @@ class Facts:
     authors_known: bool = True
     evidence: Evidence = field(default_factory=Evidence)
     checks: tuple[CheckFact, ...] = ()
+    release: ReleaseFact | None = None

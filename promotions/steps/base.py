@@ -46,10 +46,14 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Differs:
-    """Nothing was written: the change computed at `base_commit` is not the approved one."""
+    """Nothing was written: the change computed at `base_commit` is not the approved one.
+
+    `whose` is the promotion whose change it is: of a Release it may be another one of the same commit.
+    """
 
     base_commit: str
     change: Change
+    whose: Promotion
 
 
 @dataclass(frozen=True, slots=True)

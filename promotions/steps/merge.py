@@ -16,6 +16,7 @@ from promotions.models import Promotion, Stage, StepResult
 from promotions.repositories import Commit
 from promotions.steps.base import Again, Done, Failed, JsonData, Outcome, Waiting, trailer
 from promotions.steps.guard import before_acting
+from promotions.steps.together import combine, follow
 from promotions.steps.write import branch_name, commit_message
 
 # Auto-merge makes GitLab merge as soon as these pass, without us asking again and again.
@@ -27,6 +28,8 @@ _PIPELINE_FAILED = frozenset({"failed", "canceled", "skipped"})
 
 def run(promotion: Promotion, result: StepResult) -> Outcome:
     """Find or open the merge request, merge it when GitLab says it can be, follow what others did to it."""
+    if (outcome := follow(promotion, StepName.MERGE)) is not None:
+        return outcome
     client = vendors.gitlab(promotion.stage.manifest_connection)
     if promotion.target_commit:  # the value was in Git already: there is nothing to merge
         return Done(_("Nothing to merge."))
@@ -219,10 +222,10 @@ def _moved_head(promotion: Promotion, request: MergeRequest) -> Outcome:
 
 def _is_as_approved(promotion: Promotion, commit: Commit) -> bool:
     stage = promotion.stage
-    meant = changes.compute(stage, promotion.version, commit=commit.parent_ids[0])
+    meant = combine(promotion, commit.parent_ids[0])
     tree = repositories.of(stage).tree(commit.id, stage.manifest_path)
-    same = all(tree.read(path) == content for path, content in meant.files.items())
-    return same and meant.hash == promotion.change_hash
+    same = all(tree.read(path) == content for path, content in meant.change.files.items())
+    return same and not meant.differing
 
 
 def _conflict(promotion: Promotion, request: MergeRequest) -> Outcome:

@@ -7,10 +7,10 @@ from django.utils.translation import gettext as _
 
 from integrations.errors import Conflict
 from integrations.git import merge_lines
-from promotions import changes
 from promotions.models import Promotion
 from promotions.repositories import Commit, Draft, Repository
 from promotions.steps.base import Failed, Waiting
+from promotions.steps.together import combine
 
 _TRAILER = "Repairs-Promotion"
 
@@ -24,7 +24,8 @@ def repair(repository: Repository, promotion: Promotion, commit: Commit) -> Wait
     if not commit.parent_ids:
         return None
     stage, key = promotion.stage, str(promotion.key)
-    meant = changes.compute(stage, promotion.version, commit=commit.parent_ids[0])
+    combined = combine(promotion, commit.parent_ids[0])
+    meant = combined.change
     ours = repository.tree(commit.id, stage.manifest_path)
     undone = {path: content for path, content in meant.files.items() if ours.read(path) != content}
     if not undone:
@@ -35,7 +36,7 @@ def repair(repository: Repository, promotion: Promotion, commit: Commit) -> Wait
     now = repository.tree(tip, stage.manifest_path)
     mended = {path: mend(ours.read(path), now.read(path), content) for path, content in undone.items()}
     files = {path: content for path, content in mended.items() if content is not None}
-    if meant.hash != promotion.change_hash or len(files) < len(mended):
+    if combined.differing or len(files) < len(mended):
         return Failed(_by_hand(commit, undone), link=commit.url)
     try:
         repository.write(_draft(promotion, commit, files, tip))

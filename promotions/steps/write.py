@@ -10,14 +10,15 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from integrations.errors import Conflict, NotFound
-from promotions import changes, repositories, wording
-from promotions.choices import WriteMode
+from promotions import repositories, wording
+from promotions.choices import StepName, WriteMode
 from promotions.manifests import Change
 from promotions.models import Promotion, Stage, StepResult
 from promotions.repositories import Commit, Draft, Repository
 from promotions.steps.base import Differs, Done, Outcome, Waiting, trailer
 from promotions.steps.guard import before_acting
 from promotions.steps.repair import repair
+from promotions.steps.together import combine, companions, follow
 from promotions.steps.turns import lane_of, turn
 from promotions.wording import one_line
 from promotions.workflow import person_name
@@ -25,6 +26,8 @@ from promotions.workflow import person_name
 
 def run(promotion: Promotion, result: StepResult) -> Outcome:
     """Find our commit or make it. One write at a time per repository and branch, across all workers."""
+    if (outcome := follow(promotion, StepName.WRITE)) is not None:
+        return outcome
     repository = repositories.of(promotion.stage)
     with turn(result, promotion.stage, branch_name(promotion)) as not_yet:
         if not_yet is not None:
@@ -41,6 +44,8 @@ def branch_name(promotion: Promotion) -> str:
         return stage.manifest_branch
     if stage.write_mode == WriteMode.TEAM_BRANCH:
         return stage.team_branch
+    if (writer := companions(promotion)[0]).pk != promotion.pk:
+        return branch_name(writer)
     return wording.branch_name(promotion)
 
 
@@ -76,21 +81,21 @@ def _written(repository: Repository, promotion: Promotion, commit: Commit, *, ba
 def _write(repository: Repository, promotion: Promotion) -> Outcome:
     stage = promotion.stage
     base = tip = repository.tip(stage.manifest_branch)
-    change = changes.compute(stage, promotion.version, commit=tip)
-    if not change.edits:
+    meant = combine(promotion, tip)
+    for whose, change in meant.differing:
+        return Differs(tip, change, whose)
+    if not meant.change.edits:
         return _already_in_git(repository, promotion, tip)
-    if change.hash != promotion.change_hash:
-        return Differs(tip, change)
     if stage.write_mode == WriteMode.TEAM_BRANCH:
         base = repository.tip(stage.team_branch)
         if (problem := _team_branch_problem(repository, stage, tip)) is not None:
             return problem
-        change = changes.compute(stage, promotion.version, commit=base)
-        if change.hash != promotion.change_hash:
+        on_main, meant = meant, combine(promotion, base)
+        if meant.change.hash != on_main.change.hash:
             return _team_branch_differs(stage)
     before_acting(promotion)
     try:
-        commit = repository.write(_draft(promotion, change, base))
+        commit = repository.write(_draft(promotion, meant.change, base))
     except Conflict:
         if stage.write_mode == WriteMode.OWN_BRANCH:
             return _another_branch(promotion)
@@ -163,8 +168,13 @@ def commit_message(promotion: Promotion) -> str:
     """Return the commit's message with its trailers; values of people are kept to one line each."""
     key, value = trailer(promotion)
     trailers = [f"{key}: {value}", f"Requested-by: {one_line(promotion.requested_by_name)}"]
-    trailers += [f"Approved-by: {one_line(name)}" for name in _approvers(promotion)]
-    return wording.message_text(promotion) + "\n\n" + "\n".join(trailers) + "\n"
+    if promotion.release is not None:
+        trailers.insert(1, f"Release-Id: {promotion.release.key}")
+    parts = companions(promotion)
+    approvers = dict.fromkeys(name for each in parts for name in _approvers(each))
+    trailers += [f"Approved-by: {one_line(name)}" for name in approvers]
+    text = wording.message_text(promotion) if len(parts) == 1 else wording.release_text(parts)
+    return text + "\n\n" + "\n".join(trailers) + "\n"
 
 
 def _approvers(promotion: Promotion) -> list[str]:

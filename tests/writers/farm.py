@@ -81,6 +81,25 @@ class Farm:
     def file(self, name: str, branch: str = "main") -> str:
         return self.git("show", f"{branch}:{path_of(name)}")
 
+    def commit_by_hand(self, name: str, old: str, new: str) -> None:
+        """Somebody edits a manifest on main without Slipway."""
+        clone = self.folder / "by-hand"
+        if not clone.exists():
+            subprocess.run(["git", "clone", "-q", str(self.repository), str(clone)], check=True)
+        commands = (
+            (["pull", "-q", "origin", "main"],),
+            (["commit", "-qam", "By hand"], ["push", "-q", "origin", "HEAD:main"]),
+        )
+        identity = ("-c", "user.name=Hand", "-c", "user.email=hand@example.com")
+        for each in commands[0]:
+            subprocess.run(["git", "-C", str(clone), *identity, *each], check=True)
+        manifest = clone / path_of(name)
+        text = manifest.read_text()
+        assert old in text
+        manifest.write_text(text.replace(old, new))
+        for each in commands[1]:
+            subprocess.run(["git", "-C", str(clone), *identity, *each], check=True)
+
 
 def path_of(name: str) -> str:
     return f"apps/{name}/deployment.yml"
