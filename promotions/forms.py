@@ -37,6 +37,16 @@ class PromoteForm(SeenForm):
     )
 
 
+class ReleaseForm(PromoteForm):
+    """A name for the whole, and how long to wait between two waves."""
+
+    name = forms.CharField(label=_("Name"), max_length=100)
+    pause = forms.IntegerField(
+        label=_("Minutes between two waves"), required=False, min_value=0, max_value=7 * 24 * 60
+    )
+    field_order = ("name", "reason", "pause", "seen_hash")
+
+
 class ApproveForm(SeenForm):
     comment = _words(_("Comment"), required=False)
 

@@ -9,7 +9,16 @@ from collections.abc import Callable
 
 from django.template.loader import render_to_string
 
-from promotions.present import application, deliveries, matrix, promotion, promotions, runs, upstreams
+from promotions.present import (
+    application,
+    deliveries,
+    matrix,
+    promotion,
+    promotions,
+    releases,
+    runs,
+    upstreams,
+)
 
 # Each reads its row by the key; None when the object is gone.
 FRAGMENTS: dict[str, Callable[[str], object | None]] = {
@@ -18,6 +27,7 @@ FRAGMENTS: dict[str, Callable[[str], object | None]] = {
     "versions": application.versions,
     "promotion": promotion.page,
     "promotions": promotions.recent,
+    "member": releases.member,
     "run": runs.run,
     "runs": runs.recent,
     "log": runs.log,

@@ -20,12 +20,14 @@ from promotions.views import (
     matrix,
     promoting,
     promotions,
+    releases,
     runs,
     session,
     upstreams,
 )
 
 _one = "promotions/<int:promotion_id>/"
+_whole = "releases/<int:release_id>/"
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", matrix.matrix, name="matrix"),
@@ -52,6 +54,15 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{_one}retry/", decisions.retry, name="promotion-retry"),
     path(f"{_one}roll-back/", promoting.roll_back, name="promotion-roll-back"),
     path(f"{_one}freeze-exception/", governance.freeze_exception, name="promotion-freeze-exception"),
+    path("releases/", releases.releases, name="releases"),
+    path("releases/new/", releases.new_release, name="release-new"),
+    path(_whole, releases.release, name="release"),
+    path(f"{_whole}state/", releases.release_state, name="release-state"),
+    path(f"{_whole}approve/", releases.approve, name="release-approve"),
+    path(f"{_whole}reject/", releases.reject, name="release-reject"),
+    path(f"{_whole}abort/", releases.abort, name="release-abort"),
+    path(f"{_whole}retry/", releases.retry, name="release-retry"),
+    path(f"{_whole}roll-back/", releases.roll_back, name="release-roll-back"),
     path("locks/", governance.locks, name="locks"),
     path("locks/set/", governance.lock, name="lock"),
     path("locks/<int:lock_id>/lift/", governance.lift, name="lock-lift"),

@@ -102,6 +102,8 @@ def announce_promotion(promotion: Promotion) -> None:
     """Tell every page that shows this promotion: its own, its application's and the matrix."""
     application_id = promotion.stage.application_id
     announce("promotion", promotion.pk, application_id=application_id)
+    if promotion.release_id is not None:
+        announce("member", promotion.pk, application_id=application_id)
     announce("promotions", application_id, application_id=application_id)
     announce_stage(promotion.stage)
 

@@ -59,6 +59,13 @@ class Candidates:
 
 def of_promotion(promotion: Promotion, user: User) -> list[Action]:
     """Return the buttons under a promotion, in the order of their weight."""
+    if promotion.release is not None:
+        # It is decided, stopped and tried again as a whole.
+        text = _("Go to %(release)s …") % {"release": promotion.release.name}
+        return [
+            Action("release", text, promotion.release.get_absolute_url(), tone="main"),
+            *_way_back(promotion, user),
+        ]
     facts = gather(promotion.stage, promotion.version, user, promotion=promotion)
     actions: list[Action] = []
     if promotion.status == PromotionStatus.REQUESTED:
@@ -71,14 +78,20 @@ def of_promotion(promotion: Promotion, user: User) -> list[Action]:
         url = reverse("promotion-retry", args=[promotion.pk])
         why = tuple(_role(facts) + operations.hopeless(promotion, facts) + _another_is_open(promotion, facts))
         actions.append(Action("retry", _("Try again"), url, posts=True, tone="main", refusals=why))
-    if _can_be_rolled_back(promotion):
-        url = reverse("promotion-roll-back", args=[promotion.pk])
-        why = tuple(_role(facts) + _running_now(facts))
-        actions.append(Action("roll-back", _roll_back_text(promotion), url, tone="danger", refusals=why))
+    actions += _way_back(promotion, user)
     if promotion.is_open:
         url = reverse("promotion-abort", args=[promotion.pk])
         actions.append(Action("abort", _("Abort …"), url, tone="danger", refusals=tuple(_role(facts))))
     return actions
+
+
+def _way_back(promotion: Promotion, user: User) -> list[Action]:
+    if not _can_be_rolled_back(promotion):
+        return []
+    facts = gather(promotion.stage, promotion.version, user, promotion=promotion)
+    url = reverse("promotion-roll-back", args=[promotion.pk])
+    why = tuple(_role(facts) + _running_now(facts))
+    return [Action("roll-back", _roll_back_text(promotion), url, tone="danger", refusals=why)]
 
 
 def _decisions(promotion: Promotion, facts: Facts) -> list[Action]:

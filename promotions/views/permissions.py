@@ -11,14 +11,14 @@ from urllib.parse import urlencode
 from django.contrib.auth.models import User
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.db.models import Q
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django_htmx.http import HttpResponseClientRedirect
 
 from promotions.audit.search import visible_entries
 from promotions.live import latest_number
-from promotions.models import Application, AuditEntry, ImageVersion, PipelineRun, Promotion
+from promotions.models import Application, AuditEntry, ImageVersion, PipelineRun, Promotion, Release
 from promotions.policy.access import may_replay, may_see_machinery, visible_applications
 
 View = Callable[..., HttpResponseBase]
@@ -117,6 +117,15 @@ def _audit_entry(user: User, pk: int) -> AuditEntry:
     return get_object_or_404(visible_entries(user), pk=pk)
 
 
+def _release(user: User, pk: int) -> Release:
+    """Whoever may not see all of its parts sees none of it."""
+    release = get_object_or_404(Release, pk=pk)
+    parts = Application.objects.filter(stages__promotions__release=release)
+    if parts.exclude(pk__in=visible_applications(user)).exists():
+        raise Http404
+    return release
+
+
 def _version(user: User, pk: int) -> ImageVersion:
     visible = ImageVersion.objects.filter(image__application__in=visible_applications(user))
     return get_object_or_404(visible.select_related("image__application"), pk=pk)
@@ -125,6 +134,7 @@ def _version(user: User, pk: int) -> ImageVersion:
 _LOADERS: dict[str, tuple[str, Callable[[User, Any], object]]] = {
     "slug": ("application", _application),
     "promotion_id": ("promotion", _promotion),
+    "release_id": ("release", _release),
     "run_id": ("run", _run),
     "entry_id": ("entry", _audit_entry),
     # After the slug: where both stand in an address, the application decides.

@@ -13,7 +13,8 @@ from django.utils import timezone
 
 from promotions import operations
 from promotions.choices import DeliveryOutcome
-from promotions.models import ApiToken, AuditEntry, Environment, Lock, Stage
+from promotions.models import ApiToken, AuditEntry, Environment, Lock, Release, Stage
+from promotions.models.release import hash_of
 from promotions.tokens import issue_token, service_account
 from promotions.workflow import record
 from tests import cast
@@ -78,6 +79,19 @@ def world(level: Level, catalogue: cast.Catalogue, people: cast.People, gitlab: 
     delivery = cast.make_delivery(catalogue, outcome=DeliveryOutcome.FAILED)
     upstream = cast.make_upstream(catalogue.gitlab, "branch")
     slug = catalogue.application.slug
+    release = Release.objects.create(
+        name="November", reason="Go", requested_by=somebody, requested_by_name="somebody"
+    )
+    # What it brought is in the past; who may see the application may see it.
+    cast.make_promotion(
+        catalogue,
+        somebody,
+        stage=catalogue.dev,
+        version=catalogue.dev_build,
+        release=release,
+        status="succeeded",
+        finished_at=timezone.now(),
+    )
     # A lock that holds nothing up here.
     lock = Lock.objects.create(
         application=catalogue.application,
@@ -107,6 +121,12 @@ def world(level: Level, catalogue: cast.Catalogue, people: cast.People, gitlab: 
         "api-stage-*": (catalogue.production.pk,),
         "version-block": (catalogue.newer.pk,),
         "lock-lift": (lock.pk,),
+        "release-new": (),
+        "release": (release.pk,),
+        "release-*": (release.pk,),
+        "api-release-list": (),
+        "api-release-preview": (),
+        "api-release-*": (release.pk,),
         "api-lock-list": (),
         "api-lock-*": (lock.pk,),
         "api-version-list": (),
@@ -131,7 +151,22 @@ def bodies(catalogue: cast.Catalogue) -> dict[str, dict[str, Any]]:
     token = {"name": "new", "scopes": ["read"], "days": 7}
     stage, version = catalogue.production.pk, catalogue.newer.pk
     place = {"application": catalogue.application.slug, "environment": "production", "reason": "Halt"}
+    item = {"stage": stage, "version": version}
     return {
+        "release-new": {
+            f"stage-{stage}": version,
+            "name": "November",
+            "reason": "Go",
+            "seen_hash": hash_of([(stage, version, seen.hash)]),
+        },
+        "release-reject": {"comment": "No"},
+        "release-abort": {"reason": "No"},
+        "release-roll-back": {"reason": "Back", "seen_hash": hash_of([(stage, version, seen.hash)])},
+        "api-release-list": {"items": [item], "name": "November", "reason": "Go"},
+        "api-release-preview": {"items": [item]},
+        "api-release-reject": {"comment": "No"},
+        "api-release-abort": {"reason": "No"},
+        "api-release-roll-back": {"reason": "Back"},
         "lock": place,
         "lock-lift": {"reason": "Over"},
         "version-block": {"reason": "Loses data", "act": "block"},
@@ -160,12 +195,23 @@ def bodies(catalogue: cast.Catalogue) -> dict[str, dict[str, Any]]:
 def prepare(name: str, world: World) -> None:
     """Bring the promotion to where the act makes sense."""
     promotion = world.catalogue.production.promotions.get()
+    if "release-" in name and not name.endswith(("-new", "-list")):
+        promotion.release = Release.objects.get()
+        if name.endswith("roll-back"):
+            # The version before it is what comes back: here the one whose change the bodies know.
+            promotion.version, promotion.from_version = world.catalogue.old, world.catalogue.newer
+        promotion.save()
+        whole = promotion.release.change_hash
+        if name in ("release-approve", "release-reject"):
+            world.bodies.setdefault(name, {})["seen_hash"] = whole
+        elif name in ("api-release-approve", "api-release-reject"):
+            world.bodies.setdefault(name, {})["change_hash"] = whole
     if name == "api-version-unblock":
         world.catalogue.newer.blocks.create(reason="Loses data", set_by_name="Ada Weber")
     if name == "api-promotion-checks":
         rule = {"name": "tests", "url": "", "secret": "", "group": ""}
         Environment.objects.filter(slug="production").update(policy={"checks": [rule]})
-    if name in ("promote", "api-promotion-list"):
+    if name in ("promote", "api-promotion-list", "release-new", "api-release-list"):
         promotion.status = "rejected"
     elif name.endswith("retry"):
         promotion.status, promotion.step = "failed", "write"

@@ -10,7 +10,7 @@ from rest_framework import serializers
 from promotions.catalogue.problems import suggestion
 from promotions.choices import CheckState
 
-_LONGEST = 2000
+LONGEST = 2000
 
 
 class Body(serializers.Serializer[Any]):
@@ -31,7 +31,7 @@ class Nothing(Body):
 class PromotionRequest(Body):
     stage = serializers.IntegerField(help_text="The Stage to promote to, by id")
     version = serializers.IntegerField(help_text="The ImageVersion, by id")
-    reason = serializers.CharField(max_length=_LONGEST)
+    reason = serializers.CharField(max_length=LONGEST)
     change_hash = serializers.CharField(
         max_length=64,
         required=False,
@@ -41,20 +41,20 @@ class PromotionRequest(Body):
 
 class ApprovalRequest(Body):
     change_hash = serializers.CharField(max_length=64, help_text="The hash of the change you approve")
-    comment = serializers.CharField(max_length=_LONGEST, required=False, allow_blank=True, default="")
+    comment = serializers.CharField(max_length=LONGEST, required=False, allow_blank=True, default="")
 
 
 class RejectionRequest(Body):
     change_hash = serializers.CharField(max_length=64, help_text="The hash of the change you reject")
-    comment = serializers.CharField(max_length=_LONGEST, help_text="Why not")
+    comment = serializers.CharField(max_length=LONGEST, help_text="Why not")
 
 
 class AbortRequest(Body):
-    reason = serializers.CharField(max_length=_LONGEST)
+    reason = serializers.CharField(max_length=LONGEST)
 
 
 class RollBackRequest(Body):
-    reason = serializers.CharField(max_length=_LONGEST)
+    reason = serializers.CharField(max_length=LONGEST)
     change_hash = serializers.CharField(max_length=64, required=False)
 
 
@@ -63,11 +63,11 @@ class LockRequest(Body):
 
     application = serializers.SlugField(required=False, allow_null=True, default=None)
     environment = serializers.SlugField(required=False, allow_null=True, default=None)
-    reason = serializers.CharField(max_length=_LONGEST)
+    reason = serializers.CharField(max_length=LONGEST)
 
 
 class ReasonRequest(Body):
-    reason = serializers.CharField(max_length=_LONGEST)
+    reason = serializers.CharField(max_length=LONGEST)
 
 
 class ExceptionRequest(ReasonRequest):
@@ -76,7 +76,7 @@ class ExceptionRequest(ReasonRequest):
 
 class CheckRequest(Body):
     state = serializers.ChoiceField(choices=CheckState.choices)
-    message = serializers.CharField(max_length=_LONGEST, required=False, allow_blank=True, default="")
+    message = serializers.CharField(max_length=LONGEST, required=False, allow_blank=True, default="")
     link = serializers.URLField(max_length=1000, required=False, allow_blank=True, default="")
     change_hash = serializers.CharField(
         max_length=64,

@@ -31,6 +31,8 @@ class PromotionSerializer(serializers.ModelSerializer[Promotion]):
             "from_version",
             "kind",
             "rollback_of",
+            "release",
+            "wave",
             "status",
             "message",
             "reason",
