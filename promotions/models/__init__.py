@@ -2,6 +2,7 @@
 
 from promotions.models.access import Announcement, ApiToken, RoleGrant
 from promotions.models.audit import AuditEntry, AuditHead
+from promotions.models.automation import Automation, Pin, Schedule
 from promotions.models.catalogue import Application, Connection, Environment, Image, Stage, WebhookSource
 from promotions.models.governance import (
     CheckResult,
@@ -27,6 +28,7 @@ __all__ = [
     "Approval",
     "AuditEntry",
     "AuditHead",
+    "Automation",
     "BranchTip",
     "CheckResult",
     "Commit",
@@ -43,10 +45,12 @@ __all__ = [
     "ManifestHistory",
     "Notification",
     "NotificationChannel",
+    "Pin",
     "PipelineRun",
     "Promotion",
     "Residence",
     "RoleGrant",
+    "Schedule",
     "Session",
     "SignInAttempt",
     "Stage",
