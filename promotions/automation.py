@@ -297,7 +297,7 @@ def _spent(stage: Stage, current: Build) -> Promotion | None:
     """
     latest: dict[int, Promotion] = {}
     tried = stage.promotions.exclude(status=PromotionStatus.SUPERSEDED).select_related("version")
-    for promotion in tried.order_by("-status_at")[:_MOST_BUILDS]:
+    for promotion in tried.order_by("-status_at", "-pk")[:_MOST_BUILDS]:
         latest.setdefault(promotion.version_id, promotion)
     ended = {pk: found for pk, found in latest.items() if found.status in _UNSUCCESSFUL}
     ranking = ordering_of(stage).rank(build_of(stage, found.version) for found in ended.values())

@@ -112,7 +112,7 @@ def last_in_git(stage: Stage) -> Promotion | None:
     """Return the promotion whose change reached the manifest branch last, however it ended."""
     reached = Q(status=PromotionStatus.SUCCEEDED) | ~Q(target_commit="")
     found = stage.promotions.filter(reached).select_related("version", "from_version", "requested_by")
-    return found.order_by("-status_at").first()
+    return found.order_by("-status_at", "-pk").first()
 
 
 def keep_roll_back(stage: Stage) -> Pin | None:
