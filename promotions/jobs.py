@@ -9,7 +9,7 @@ from procrastinate.exceptions import UniqueViolation
 from procrastinate.jobs import Status
 
 from integrations.errors import Unavailable
-from promotions import automation, checking, comparisons, engine, evidence, live, notifications
+from promotions import automation, checking, comparisons, engine, evidence, live, notifications, scheduling
 from promotions.identity import throttle
 from promotions.models import Application, AuditHead, Image
 from promotions.observers import branches, history, images, pipelines
@@ -86,6 +86,13 @@ def look_at_stage(stage_id: int) -> None:
 def look_for_newer(timestamp: int) -> None:
     """Have every Stage that promotes automatically looked at."""
     automation.sweep()
+
+
+@app.periodic(cron="* * * * * */10")
+@app.task(name="promotions.look_at_schedules", queueing_lock="schedules")
+def look_at_schedules(timestamp: int) -> None:
+    """End what nobody approved in time."""
+    scheduling.look()
 
 
 @app.periodic(cron="* * * * * */5")

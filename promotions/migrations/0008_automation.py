@@ -72,7 +72,7 @@ class Migration(migrations.Migration):
                 ('time_zone', models.CharField(default='UTC', max_length=64)),
                 ('note', models.TextField(blank=True)),
                 ('refused', models.TextField(blank=True, help_text='What kept it back when the gates were last asked')),
-                ('ended_at', models.DateTimeField(null=True)),
+                ('released_at', models.DateTimeField(null=True)),
                 ('promotion', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='schedule', to='promotions.promotion')),
             ],
             options={

@@ -73,8 +73,7 @@ class Schedule(models.Model):
     """When a promotion may begin. Without `until` the gates must be open at that very time.
 
     `time_zone` is the one it was asked for in: pages show the times there. `note` tells how a local time
-    was understood that comes twice. `ended_at` is when its time had passed without it: from then on the
-    promotion is one like any other.
+    was understood that comes twice. `released_at` is when a person had it go on without its time.
     """
 
     promotion = models.OneToOneField(Promotion, on_delete=models.CASCADE, related_name="schedule")
@@ -83,7 +82,7 @@ class Schedule(models.Model):
     time_zone = models.CharField(max_length=64, default="UTC")
     note = models.TextField(blank=True)
     refused = models.TextField(blank=True, help_text="What kept it back when the gates were last asked")
-    ended_at = models.DateTimeField(null=True)
+    released_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [

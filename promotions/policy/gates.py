@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from promotions.policy.governance import (
+    at_its_time,
     authors_read,
     checks_passed,
     clean_scan,
@@ -200,6 +201,7 @@ GATES: dict[Act, tuple[Gate, ...]] = {
         not_blocked,
     ),
     Act.RUN: (
+        at_its_time,
         not_locked,
         matching_image,
         image_exists,
