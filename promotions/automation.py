@@ -25,7 +25,7 @@ from procrastinate.exceptions import AlreadyEnqueued
 from integrations.errors import IntegrationError
 from promotions import evidence, operations, pins
 from promotions.choices import AutomationState, EditStyle, PromoteMode, PromotionStatus
-from promotions.models import Automation, ImageVersion, Promotion, Stage, StageState
+from promotions.models import Automation, ImageVersion, Pin, Promotion, Stage, StageState
 from promotions.pins import build_of, ordering_of
 from promotions.policy import Act, Refusal, Refused, gather, refusals
 from promotions.policy.access import SYSTEM_ACCOUNT, is_system
@@ -158,8 +158,7 @@ def _act(stage: Stage) -> Standing:
 def assess(stage: Stage) -> Standing:
     """Find what would be asked for now, or what keeps it back. Asks and writes nothing."""
     if (pin := pins.standing(stage)) is not None:
-        words = {"version": pin.version.label, "person": pin.set_by_name, "reason": pin.reason}
-        return _held(_("pinned to %(version)s by %(person)s because: %(reason)s") % words, pin.version)
+        return _held(pin_sentence(pin), pin.version)
     waiting = stage.promotions.open().select_related("version", "requested_by").first()
     if waiting is not None and not _is_replaceable(waiting):
         return _under_way(waiting)
@@ -184,6 +183,11 @@ def _above(stage: Stage, ranking: Ranking, spent: Promotion | None) -> list[int]
     return [
         each.build.ident for each in ranking.ranked if floor is None or order.compare(each.build, floor) == 1
     ]
+
+
+def pin_sentence(pin: Pin) -> str:
+    words = {"version": pin.version.label, "person": pin.set_by_name, "reason": pin.reason}
+    return _("pinned to %(version)s by %(person)s because: %(reason)s") % words
 
 
 def _held(message: str, version: ImageVersion | None = None) -> Standing:

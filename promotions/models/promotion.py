@@ -30,7 +30,12 @@ class PromotionQuerySet(models.QuerySet["Promotion"]):
     def for_pages(self) -> PromotionQuerySet:
         """Join what every page about promotions shows."""
         return self.select_related(
-            "stage__application", "stage__environment", "version__image", "from_version", "requested_by"
+            "stage__application",
+            "stage__environment",
+            "version__image",
+            "from_version",
+            "requested_by",
+            "schedule",
         )
 
 

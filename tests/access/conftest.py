@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from promotions import operations
 from promotions.choices import DeliveryOutcome
-from promotions.models import ApiToken, AuditEntry, Stage
+from promotions.models import ApiToken, AuditEntry, Pin, Stage
 from promotions.tokens import issue_token, service_account
 from promotions.workflow import record
 from tests import cast
@@ -67,6 +67,8 @@ def visitor(level: Level, people: cast.People) -> User | None:
 def world(level: Level, catalogue: cast.Catalogue, people: cast.People, gitlab: Loopback) -> World:
     """The promotion was asked for by somebody who plays no other part: nobody approves their own."""
     somebody = User.objects.create_user("somebody")
+    # Only what is promoted automatically can be pinned.
+    Stage.objects.filter(pk=catalogue.production.pk).update(promote="automatically")
     who = visitor(level, people)
     token = issue_token(who, name="own", by=who)[0] if who else None
     service = issue_token(service_account("ci"), name="ci", by=people.admin, is_service=True)[0]
@@ -83,6 +85,7 @@ def world(level: Level, catalogue: cast.Catalogue, people: cast.People, gitlab: 
         "application": (slug,),
         "stage-access": (slug, "production"),
         "candidates": (slug, "production"),
+        "stage-pin": (slug, "production"),
         "promote": (slug, "production", catalogue.newer.pk),
         "promotion": (waiting.pk,),
         "promotion-*": (waiting.pk,),
@@ -118,6 +121,7 @@ def bodies(catalogue: cast.Catalogue) -> dict[str, dict[str, Any]]:
     stage, version = catalogue.production.pk, catalogue.newer.pk
     return {
         "promote": {"seen_hash": seen.hash, "reason": "Go"},
+        "stage-pin": {"act": "pin", "version": version, "reason": "Stay"},
         "promotion-approve": {"seen_hash": cast.HASH},
         "promotion-reject": {"seen_hash": cast.HASH, "comment": "No"},
         "promotion-abort": {"reason": "No"},
@@ -125,6 +129,8 @@ def bodies(catalogue: cast.Catalogue) -> dict[str, dict[str, Any]]:
         "token-make": token,
         "service-token-make": {**token, "account": "new"},
         "api-promotion-list": {"stage": stage, "version": version, "reason": "Go"},
+        "api-stage-pin": {"version": version, "reason": "Stay"},
+        "api-stage-unpin": {"reason": "Go on"},
         "api-promotion-approve": {"change_hash": cast.HASH},
         "api-promotion-reject": {"change_hash": cast.HASH, "comment": "No"},
         "api-promotion-abort": {"reason": "No"},
@@ -135,6 +141,11 @@ def bodies(catalogue: cast.Catalogue) -> dict[str, dict[str, Any]]:
 def prepare(name: str, world: World) -> None:
     """Bring the promotion to where the act makes sense."""
     promotion = world.catalogue.production.promotions.get()
+    if name.endswith("unpin"):
+        Pin.objects.create(
+            stage=world.catalogue.production, version=world.catalogue.old, reason="Stay", set_by_name="Ada"
+        )
+        return
     if name in ("promote", "api-promotion-list"):
         promotion.status = "rejected"
     elif name.endswith("retry"):
