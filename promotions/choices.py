@@ -56,6 +56,22 @@ class WriteMode(TextChoices):
     TEAM_BRANCH = "team-branch", _("the team's branch with a merge request")
 
 
+class PromoteMode(TextChoices):
+    """Who asks for promotions to a Stage."""
+
+    BY_PEOPLE = "by-people", _("when people ask")
+    AUTOMATICALLY = "automatically", _("automatically")
+
+
+class AutomationState(TextChoices):
+    """How automatic promotion to a Stage stands."""
+
+    IDLE = "idle", _("up to date")
+    WAITING = "waiting", _("waiting")
+    UNDER_WAY = "under-way", _("under way")
+    HELD = "held", _("held")
+
+
 class SigningFormat(TextChoices):
     """What kind of key signs the commits of a plain Git connection."""
 

@@ -19,7 +19,7 @@ from procrastinate.contrib.django import app
 from procrastinate.exceptions import AlreadyEnqueued
 
 from integrations.errors import IntegrationError, Unavailable
-from promotions import changes, evidence
+from promotions import changes, evidence, scheduling
 from promotions.choices import Decision, PromotionStatus, StepName, StepStatus
 from promotions.manifests import Change
 from promotions.models import Promotion, StageState, StepResult, companions
@@ -111,7 +111,8 @@ def _begin(promotion: Promotion) -> bool:
     """Take the first step if every gate lets it; tell whether to go on at once."""
     facts = gather(promotion.stage, promotion.version, None, promotion=promotion)
     if refused := refusals(Act.RUN, facts):
-        _stay_back(promotion, refused)
+        if left := scheduling.heed(promotion, refused):
+            _stay_back(promotion, left)
         return False
     first = plan(promotion.stage)[0]
     transition(promotion, Status.RUNNING, by=None, message=_("Begun."), step=first, look_at=timezone.now())

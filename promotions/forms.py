@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from promotions.choices import TokenScope
-from promotions.models import Application, Environment
+from promotions.models import Application, Environment, ImageVersion
 
 _LONGEST = 2000
 
@@ -35,6 +35,35 @@ class PromoteForm(SeenForm):
     reason = _words(
         _("Why?"), required=True, help_text=_("Approvers, the commit and the audit trail will show it.")
     )
+
+    not_before = forms.CharField(
+        label=_("Begin at"),
+        required=False,
+        max_length=40,
+        help_text=_("If every gate is open then. Empty: as soon as it is approved."),
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}),
+    )
+    until = forms.CharField(
+        label=_("Or later, until"),
+        required=False,
+        max_length=40,
+        help_text=_("Till then it waits for the gates to open. Empty: it ends if one is closed."),
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}),
+    )
+    time_zone = forms.CharField(label=_("Time zone"), required=False, max_length=64)
+
+
+class PinForm(forms.Form):
+    version = forms.ModelChoiceField(
+        label=_("Stay at"), queryset=ImageVersion.objects.none(), empty_label=None
+    )
+    reason = _words(_("Why?"), required=True, help_text=_("The stage's card shows it with your name."))
+
+    def __init__(self, *args: Any, versions: QuerySet[ImageVersion], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["version"]
+        assert isinstance(field, forms.ModelChoiceField)
+        field.queryset = versions
 
 
 class ReleaseForm(PromoteForm):

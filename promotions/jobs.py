@@ -9,7 +9,7 @@ from procrastinate.exceptions import UniqueViolation
 from procrastinate.jobs import Status
 
 from integrations.errors import Unavailable
-from promotions import checking, comparisons, engine, evidence, live, notifications
+from promotions import automation, checking, comparisons, engine, evidence, live, notifications, scheduling
 from promotions.identity import throttle
 from promotions.models import Application, AuditHead, Image
 from promotions.observers import branches, history, images, pipelines
@@ -73,6 +73,26 @@ def look_at_pipeline(connection_id: int, project: str, number: int) -> None:
 def read_history(stage_id: int) -> None:
     """Read who changed a Stage's manifests last."""
     history.read(stage_id)
+
+
+@app.task(name="promotions.look_at_stage")
+def look_at_stage(stage_id: int) -> None:
+    """See whether something newer may go to a Stage that promotes automatically."""
+    automation.look_at(stage_id)
+
+
+@app.periodic(cron="* * * * * */10")
+@app.task(name="promotions.look_for_newer", queueing_lock="look-for-newer")
+def look_for_newer(timestamp: int) -> None:
+    """Have every Stage that promotes automatically looked at."""
+    automation.sweep()
+
+
+@app.periodic(cron="* * * * * */10")
+@app.task(name="promotions.look_at_schedules", queueing_lock="schedules")
+def look_at_schedules(timestamp: int) -> None:
+    """End what nobody approved in time."""
+    scheduling.look()
 
 
 @app.periodic(cron="* * * * * */5")

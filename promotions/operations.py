@@ -7,11 +7,12 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from integrations.errors import IntegrationError
-from promotions import changes, comparisons, engine, evidence
+from promotions import changes, comparisons, engine, evidence, scheduling
 from promotions.choices import Decision, PromotionKind, PromotionStatus, Role
 from promotions.manifests import Change
 from promotions.models import Approval, ImageVersion, Promotion, Stage, StageState, StepResult
@@ -20,6 +21,7 @@ from promotions.policy import Act, Facts, Refusal, Refused, gather, refusals, st
 from promotions.policy.access import holds
 from promotions.policy.releases import RELEASE
 from promotions.policy.rules import Rules
+from promotions.policy.schedule import When
 from promotions.rendering import Rendered, rendered
 from promotions.steps.guard import act_of
 from promotions.workflow import StaleState, announce_promotion, person_name, record, transition
@@ -62,19 +64,21 @@ def request_promotion(
     seen_hash: str | None = None,
     rollback_of: Promotion | None = None,
     kind: PromotionKind = PromotionKind.PROMOTION,
+    when: When | None = None,
 ) -> Promotion:
     """Ask for `version` to be brought to `stage`.
 
     `seen_hash` is the hash of the change the person confirmed: when it differs now, StaleState is raised
     and nothing is asked for. An open request for another version that has not begun is superseded. The
-    second of two equal clicks gets the promotion of the first. Raises Refused.
+    second of two equal clicks gets the promotion of the first. With `when` it begins at that time, if the
+    gates let it then. Raises Refused.
     """
-    if (same := _same_request(stage, version, by)) is not None:
+    if (same := _same_request(stage, version, by, when)) is not None:
         return same
     seen = preview(stage, version, by)
     if (refused := stopping(seen.refusals)) or seen.change is None:
         # The first of two clicks may have committed while the second looked at the gates.
-        if (same := _same_request(stage, version, by)) is not None:
+        if (same := _same_request(stage, version, by, when)) is not None:
             return same
         raise Refused(refused)
     if seen_hash is not None and seen_hash != seen.change.hash:
@@ -82,23 +86,20 @@ def request_promotion(
     with transaction.atomic():
         # One request at a time per Stage: the second of two at the same moment sees what the first made.
         Stage.objects.select_for_update(no_key=True).get(pk=stage.pk)
-        if (same := _same_request(stage, version, by)) is not None:
+        if (same := _same_request(stage, version, by, when)) is not None:
             return same
         if refused := stopping(refusals(Act.REQUEST, gather(stage, version, by))):
             raise Refused(refused)
         supersede_waiting(stage, by)
-        promotion = create(stage, version, seen, by, reason, kind, rollback_of=rollback_of)
+        promotion = create(stage, version, seen, by, reason, kind, when=when, rollback_of=rollback_of)
     engine.wake(promotion)
     return promotion
 
 
-def _same_request(stage: Stage, version: ImageVersion, by: User) -> Promotion | None:
-    return (
-        stage.promotions.open()
-        .for_pages()
-        .filter(version=version, requested_by=by, status__in=(Status.REQUESTED, Status.APPROVED))
-        .first()
-    )
+def _same_request(stage: Stage, version: ImageVersion, by: User, when: When | None) -> Promotion | None:
+    same = stage.promotions.open().for_pages().filter(version=version, requested_by=by)
+    at_that_time = Q(schedule__not_before=when.not_before) if when else Q(schedule=None)
+    return same.filter(at_that_time, status__in=(Status.REQUESTED, Status.APPROVED)).first()
 
 
 def supersede_waiting(stage: Stage, by: User) -> None:
@@ -124,6 +125,8 @@ def create(
     by: User,
     reason: str,
     kind: PromotionKind,
+    *,
+    when: When | None = None,
     **fields: Any,
 ) -> Promotion:
     """Write down a request whose gates were asked; further fields are the promotion's own."""
@@ -146,6 +149,8 @@ def create(
     )
     tell(promotion, Status.REQUESTED, by=person_name(by))
     record("promotion.requested", subject=promotion, by=by, promotion=promotion, reason=reason.strip())
+    if when is not None:
+        scheduling.keep(promotion, when, by=by)
     announce_promotion(promotion)
     if promotion.from_version is not None:
         # Approvers read what is in it; who wrote it may be barred from approving.
@@ -297,17 +302,19 @@ def resume(promotion: Promotion, by: User) -> None:
     if refused := [*hopeless(promotion, facts), *_other_is_open(promotion)]:
         raise Refused(refused)
     try:
-        transition(
-            promotion,
-            # One that ended before its first step has none to resume: it begins.
-            Status.RUNNING if promotion.step else Status.APPROVED,
-            by=by,
-            message=_("Tried again."),
-            attempt=promotion.attempt + 1,
-            look_at=timezone.now(),
-            # A merge request that somebody closed is not opened again: another one takes its place.
-            **({"merge_request_iid": None, "merge_request_url": ""} if promotion.step == "merge" else {}),
-        )
+        with transaction.atomic():
+            scheduling.release(promotion)
+            transition(
+                promotion,
+                # One that ended before its first step has none to resume: it begins.
+                Status.RUNNING if promotion.step else Status.APPROVED,
+                by=by,
+                message=_("Tried again."),
+                attempt=promotion.attempt + 1,
+                look_at=timezone.now(),
+                # A merge request that somebody closed is not opened again: another one takes its place.
+                **({"merge_request_iid": None, "merge_request_url": ""} if promotion.step == "merge" else {}),
+            )
     except IntegrityError as error:
         raise StaleState(_("Another promotion to this stage was requested at the same moment.")) from error
     engine.wake(promotion)

@@ -178,5 +178,8 @@ PROCRASTINATE_WORKER_DEFAULTS = {
 # (reference known-pitfalls.md 14).
 DEGRADED_GRACE = environ.seconds("DEGRADED_GRACE_SECONDS", default=90)
 
+# So long after its time a scheduled promotion still runs by itself: Slipway may have been restarting.
+SCHEDULE_GRACE = environ.seconds("SCHEDULE_GRACE_SECONDS", default=3600)
+
 LOGGING_CONFIG = None
 log.configure(json=environ.flag("LOG_JSON", default=False), level=environ.text("LOG_LEVEL", "INFO"))

@@ -13,6 +13,7 @@ from promotions.views import (
     account,
     applications,
     audit,
+    automation,
     decisions,
     deliveries,
     governance,
@@ -37,6 +38,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("sign-out/", session.sign_out, name="sign-out"),
     path("applications/<slug:slug>/", applications.application, name="application"),
     path("applications/<slug:slug>/<slug:environment>/access/", access.access, name="stage-access"),
+    path("applications/<slug:slug>/<slug:environment>/pin/", automation.pin, name="stage-pin"),
     path(
         "applications/<slug:slug>/<slug:environment>/candidates/", applications.candidates, name="candidates"
     ),

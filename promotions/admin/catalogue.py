@@ -66,6 +66,7 @@ class StageAdmin(ReadOnly):
         "manifest_path",
         "write_mode",
         "promotable",
+        "promote",
     )
     list_filter = ("environment", "write_mode", "edit_style", "promotable")
     list_select_related = ("application", "environment")

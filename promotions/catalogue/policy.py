@@ -33,6 +33,7 @@ def policy_of(keys: Keys, *, guarded: bool) -> dict[str, Any]:
         "worst_finding": below.choice("worst_finding", Severity.values),
         "pipeline_green": below.flag("pipeline_green", False),
         "checks": _checks(below),
+        "time_zone": _zone(below, ""),
     }
     if (values["soak"] or values["verified_upstream"]) and not values["requires"]:
         below.missing("requires", "It is where the version must soak or be verified.")
@@ -101,8 +102,10 @@ def freeze_values(keys: Keys) -> dict[str, object]:
         "lasts": _minutes(keys, "lasts"),
         "begins_at": _local(keys, "from"),
         "ends_at": _local(keys, "to"),
-        "time_zone": _zone(keys),
+        "time_zone": _zone(keys, "UTC"),
     }
+    if "time_zone" not in keys:
+        keys.missing("time_zone", "An IANA name, for example Europe/Berlin.")
     given = {key for key in ("starts", "ends", "lasts", "from", "to") if key in keys}
     if given not in ({"starts", "ends"}, {"starts", "lasts"}, {"from", "to"}):
         keys.problems.add(keys.line, keys.path, _NEEDS)
@@ -130,12 +133,10 @@ def _local(keys: Keys, key: str) -> str:
         return ""
 
 
-def _zone(keys: Keys) -> str:
-    if "time_zone" not in keys:
-        keys.missing("time_zone", "An IANA name, for example Europe/Berlin.")
-    name = keys.text("time_zone", "UTC", longest=64)
+def _zone(keys: Keys, default: str) -> str:
+    name = keys.text("time_zone", default, longest=64)
     try:
-        zone(name)
+        zone(name or "UTC")
     except BadRule as error:
         keys.wrong("time_zone", f"{error}.")
     return name

@@ -103,7 +103,7 @@ IMAGE = Kind(
     "image",
     Image,
     ("application__slug", "slug"),
-    ("connection__slug", "repository"),
+    ("connection__slug", "repository", "newest"),
     {"repository": _parked_text},
 )
 STAGE = Kind(
@@ -129,6 +129,8 @@ STAGE = Kind(
         "verification_connection__slug",
         "verification_pipeline",
         "promotable",
+        "promote",
+        "newest",
     ),
 )
 ROLE = Kind(

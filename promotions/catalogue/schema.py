@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from promotions.catalogue.newest import newest_of
 from promotions.catalogue.policy import check_requires, freeze_values, policy_of
 from promotions.catalogue.problems import CatalogueError, Problem, Problems, shown, suggestion
 from promotions.catalogue.reading import Keys, Unreadable, compose, line_of, secret_reference
@@ -213,9 +214,9 @@ class _Reader:
                 name for name, row in self._of_vendor(*REGISTRIES).items() if row.values["host"] == host
             ]
             if len(answering) == 1:
-                return {"connection__slug": answering[0], "repository": repository}
+                return {"connection__slug": answering[0], "repository": repository, "newest": newest_of(keys)}
         connection = self.connection(keys, "connection", *REGISTRIES)
-        return {"connection__slug": connection, "repository": repository}
+        return {"connection__slug": connection, "repository": repository, "newest": newest_of(keys)}
 
     def _roles(self) -> None:
         found: dict[tuple[str | None, ...], Row] = {}

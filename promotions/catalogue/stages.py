@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from promotions.catalogue.newest import newest_of
 from promotions.catalogue.problems import suggestion
 from promotions.catalogue.reading import Keys
 from promotions.catalogue.rows import Row
-from promotions.choices import EditStyle, Vendor, WriteMode
+from promotions.choices import EditStyle, PromoteMode, Vendor, WriteMode
 from promotions.wording import TELLING_APART, BadTemplate, placeholders
 
 
@@ -32,7 +33,11 @@ def stage_row(keys: Keys, environment: str, application: ApplicationContext) -> 
         **_argocd(keys, application),
         **_verification(keys, application),
         "promotable": keys.flag("promotable", True),
+        "promote": keys.choice("promote", PromoteMode.values, PromoteMode.BY_PEOPLE),
+        "newest": newest_of(keys),
     }
+    if values["promote"] == PromoteMode.AUTOMATICALLY and not values["promotable"]:
+        keys.wrong("promote", "contradicts promotable: false: nothing is promoted there.")
     return Row((application.name, environment), values, keys.line, keys.path)
 
 

@@ -2,6 +2,7 @@
 
 from promotions.models.access import Announcement, ApiToken, RoleGrant
 from promotions.models.audit import AuditEntry, AuditHead
+from promotions.models.automation import Automation, Pin, Schedule
 from promotions.models.catalogue import Application, Connection, Environment, Image, Stage, WebhookSource
 from promotions.models.governance import (
     CheckResult,
@@ -28,6 +29,7 @@ __all__ = [
     "Approval",
     "AuditEntry",
     "AuditHead",
+    "Automation",
     "BranchTip",
     "CheckResult",
     "Commit",
@@ -44,11 +46,13 @@ __all__ = [
     "ManifestHistory",
     "Notification",
     "NotificationChannel",
+    "Pin",
     "PipelineRun",
     "Promotion",
     "Release",
     "Residence",
     "RoleGrant",
+    "Schedule",
     "Session",
     "SignInAttempt",
     "Stage",

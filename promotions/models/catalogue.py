@@ -8,7 +8,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.urls import reverse
 
-from promotions.choices import EditStyle, Risk, SigningFormat, Vendor, WriteMode
+from promotions.choices import EditStyle, PromoteMode, Risk, SigningFormat, Vendor, WriteMode
 
 
 class Connection(models.Model):
@@ -124,6 +124,9 @@ class Image(models.Model):
     connection = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="images")
     repository = models.CharField(max_length=255, help_text="host/path, without tag")
     slug = models.SlugField()
+    newest = models.JSONField(
+        default=dict, blank=True, help_text="Which version is the newest, as `policy.ordering` reads it"
+    )
 
     class Meta:
         ordering = ["application", "slug"]
@@ -171,6 +174,8 @@ class Stage(models.Model):
     verification_pipeline = models.CharField(max_length=255, blank=True)
 
     promotable = models.BooleanField(default=True, help_text="Whether people promote to it at all")
+    promote = models.CharField(max_length=20, choices=PromoteMode, default=PromoteMode.BY_PEOPLE)
+    newest = models.JSONField(default=dict, blank=True, help_text="Where it differs from the image's")
 
     class Meta:
         ordering = ["application__name", "environment__order"]
@@ -187,3 +192,7 @@ class Stage(models.Model):
 
     def get_absolute_url(self) -> str:
         return f"{self.application.get_absolute_url()}#{self.environment.slug}"
+
+    @property
+    def promotes_automatically(self) -> bool:
+        return self.promotable and self.promote == PromoteMode.AUTOMATICALLY

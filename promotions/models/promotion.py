@@ -36,6 +36,7 @@ class PromotionQuerySet(models.QuerySet["Promotion"]):
             "from_version",
             "requested_by",
             "release",
+            "schedule",
         )
 
 

@@ -8,6 +8,8 @@ from django.db.models import Q, QuerySet
 from promotions.choices import Role
 from promotions.models import Application, Environment, RoleGrant, Stage
 
+# Who asks for automatic promotions. No form and no provider makes an account with a colon in its name.
+SYSTEM_ACCOUNT = "system:slipway"
 # Each includes the ones before it.
 ROLES = (Role.VIEWER, Role.DEVELOPER, Role.APPROVER, Role.ADMIN)
 Visitor = User | AnonymousUser
@@ -24,7 +26,12 @@ def _at_least(role: Role) -> tuple[Role, ...]:
 
 
 def holds(user: Visitor, role: Role, stage: Stage) -> bool:
-    """Tell whether the person holds the role, or a higher one, for this Stage now."""
+    """Tell whether the person holds the role, or a higher one, for this Stage now.
+
+    Slipway itself may ask for promotions where the catalogue says so, and never approves.
+    """
+    if is_system(user):
+        return role in (Role.VIEWER, Role.DEVELOPER) and stage.promotes_automatically
     if isinstance(user, User) and user.is_active and user.is_superuser:
         return True
     return (
@@ -34,6 +41,11 @@ def holds(user: Visitor, role: Role, stage: Stage) -> bool:
         .filter(Q(environment=None) | Q(environment=stage.environment_id))
         .exists()
     )
+
+
+def is_system(user: Visitor) -> bool:
+    """Tell whether this is the account in whose name Slipway acts by itself; nobody can sign in to it."""
+    return isinstance(user, User) and user.username == SYSTEM_ACCOUNT and not user.is_active
 
 
 def grants_for(stage: Stage) -> QuerySet[RoleGrant]:

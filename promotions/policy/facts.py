@@ -75,6 +75,7 @@ def gather(
         evidence=gathering.evidence(stage, version, rules),
         checks=gathering.checks(promotion, rules),
         release=releases.turn_of(promotion, now) if promotion and promotion.release_id else None,
+        schedule=gathering.schedule(promotion),
     )
 
 

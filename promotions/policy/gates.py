@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from promotions.policy.governance import (
+    at_its_time,
     authors_read,
     checks_passed,
     clean_scan,
@@ -202,6 +203,7 @@ GATES: dict[Act, tuple[Gate, ...]] = {
     ),
     Act.RUN: (
         in_turn,
+        at_its_time,
         not_locked,
         matching_image,
         image_exists,

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db.models import Q
 from django.utils.translation import gettext as _
@@ -21,6 +22,7 @@ from promotions.models import (
     Lock,
     Promotion,
     Residence,
+    Schedule,
     Stage,
     StageState,
 )
@@ -32,6 +34,7 @@ from promotions.policy.terms import (
     Evidence,
     FreezeFact,
     LockFact,
+    ScheduleFact,
     Seat,
     UpstreamFact,
 )
@@ -290,3 +293,14 @@ def checks(promotion: Promotion | None, rules: Rules) -> tuple[CheckFact, ...]:
         state = result.state if result else CheckState.PENDING
         found.append(CheckFact(rule.name, state, result.message if result else "", owner))
     return tuple(found)
+
+
+def schedule(promotion: Promotion | None) -> ScheduleFact | None:
+    """Return the times of a promotion that has not begun; what runs is past them."""
+    if promotion is None or promotion.status not in (PromotionStatus.REQUESTED, PromotionStatus.APPROVED):
+        return None
+    found = Schedule.objects.filter(promotion=promotion, released_at=None).first()
+    if found is None:
+        return None
+    last = found.until or found.not_before + settings.SCHEDULE_GRACE
+    return ScheduleFact(found.not_before, last, found.until is not None, found.time_zone, found.refused)

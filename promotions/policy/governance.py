@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from promotions.choices import CheckState, Severity
+from promotions.policy.schedule import shown
 from promotions.policy.terms import Facts, Refusal, UpstreamFact, Weight
 
 _GREEN = ("success", "skipped")
@@ -220,3 +221,29 @@ def authors_read(facts: Facts) -> Refusal | None:
         _("nobody: Slipway reads it; if it does not, whoever keeps GitLab"),
         Weight.DEFERS,
     )
+
+
+def at_its_time(facts: Facts) -> Refusal | None:
+    """What was asked for a set time runs neither before it nor, unlooked at, long after it."""
+    plan = facts.schedule
+    if plan is None or plan.not_before <= facts.now <= plan.last:
+        return None
+    words = {
+        "begin": shown(plan.not_before, plan.time_zone),
+        "end": shown(plan.last, plan.time_zone),
+        "refused": plan.refused,
+    }
+    if facts.now < plan.not_before:
+        fix = _("nobody: time does it; or a developer, by aborting it")
+        message = _("It is scheduled for %(begin)s.") % words
+        return Refusal("schedule", message, fix, Weight.HOLDS, plan.not_before)
+    if plan.refused:
+        message = _("It was to begin by %(end)s, and did not: %(refused)s") % words
+    elif plan.has_end:
+        message = _("It was to begin by %(end)s, and Slipway did not look at it before: it was not running.")
+    else:
+        message = _(
+            "It was scheduled for %(begin)s, and Slipway was not running then. So long after it does not run"
+            " by itself."
+        )
+    return Refusal("schedule", message % words, _("a developer, by trying it again or asking anew"))

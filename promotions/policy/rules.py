@@ -32,7 +32,10 @@ class CheckRule:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """`requires` names environments, or holds "previous"; `worst_finding` is Harbor's word, "" for any."""
+    """`requires` names environments, or holds "previous"; `worst_finding` is Harbor's word, "" for any.
+
+    `time_zone` is where people who set times for promotions live, "" for the site's.
+    """
 
     requires: tuple[str, ...] = ()
     soak: timedelta = timedelta(0)
@@ -44,6 +47,7 @@ class Rules:
     pipeline_green: bool = False
     checks: tuple[CheckRule, ...] = ()
     gitlab_freezes: bool = True
+    time_zone: str = ""
 
     @classmethod
     def of(cls, policy: Mapping[str, Any]) -> Rules:
@@ -60,4 +64,5 @@ class Rules:
             pipeline_green=bool(policy.get("pipeline_green", False)),
             checks=tuple(CheckRule(**rule) for rule in policy.get("checks", ())),
             gitlab_freezes=bool(policy.get("gitlab_freezes", True)),
+            time_zone=str(policy.get("time_zone", "")),
         )

@@ -137,6 +137,20 @@ class CheckFact:
 
 
 @dataclass(frozen=True, slots=True)
+class ScheduleFact:
+    """When a promotion may begin: from `not_before` to `last`. `has_end` where a person set that end.
+
+    `refused` is what kept it back when the gates were last asked in that time.
+    """
+
+    not_before: datetime
+    last: datetime
+    has_end: bool
+    time_zone: str
+    refused: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """What registry and GitLab said last. "" is not known yet.
 
@@ -214,3 +228,4 @@ class Facts:
     evidence: Evidence = field(default_factory=Evidence)
     checks: tuple[CheckFact, ...] = ()
     release: ReleaseFact | None = None
+    schedule: ScheduleFact | None = None

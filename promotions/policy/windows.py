@@ -83,12 +83,12 @@ def _on_the_clock(local: datetime, tz: ZoneInfo, *, is_end: bool) -> datetime:
     # zoneinfo reads a skipped 02:30 with the offset before the jump: 03:30, an hour late for a start.
     back = placed.astimezone(UTC).astimezone(tz).replace(tzinfo=None)
     if back != local:
-        return _after_the_gap(local, tz)
+        return after_the_gap(local, tz)
     return placed.astimezone(UTC)
 
 
-def _after_the_gap(local: datetime, tz: ZoneInfo) -> datetime:
-    """The moment at which the clocks jump over `local`."""
+def after_the_gap(local: datetime, tz: ZoneInfo) -> datetime:
+    """Return the moment at which the clocks jump over `local` (UTC)."""
     low, high = local - timedelta(hours=3), local
     while high - low > timedelta(seconds=1):
         middle = low + (high - low) / 2

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from promotions.models import Application, ImageVersion, Promotion, Stage, StageState, VersionBlock
 from promotions.present import answers
+from promotions.present.automation import AutomationNote, automation_notes
 from promotions.present.commits import CommitIndex, CommitNote, commit_index, commit_note
 from promotions.present.governance import Governance, block_sentence, blocks_by_version
 from promotions.present.history import ManifestCommit, manifest_commits
@@ -52,6 +53,7 @@ class StageCard:
     history: tuple[ManifestCommit, ...]
     notes: tuple[str, ...]
     lock_query: str
+    automation: AutomationNote | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +101,10 @@ def cards(found: list[Stage]) -> list[StageCard]:
     open_ones = open_promotions(found)
     index = commit_index(sha for stage in found for sha in _commits(state_of(stage)))
     histories, marks = manifest_commits(found), Governance.of(found)
+    notes = automation_notes(found)
     return [
-        _card(stage, open_ones.get(stage.pk), index, histories.get(stage.pk, ()), marks) for stage in found
+        _card(stage, open_ones.get(stage.pk), index, histories.get(stage.pk, ()), marks, notes.get(stage.pk))
+        for stage in found
     ]
 
 
@@ -118,6 +122,7 @@ def _card(
     index: CommitIndex,
     history: tuple[ManifestCommit, ...],
     marks: Governance,
+    automation: AutomationNote | None,
 ) -> StageCard:
     state = state_of(stage) or StageState(stage=stage)
     return StageCard(
@@ -140,6 +145,7 @@ def _card(
         history=history,
         notes=marks.notes(stage),
         lock_query=f"application={stage.application.slug}&environment={stage.environment.slug}",
+        automation=automation,
     )
 
 

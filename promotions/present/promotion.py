@@ -7,6 +7,7 @@ from datetime import datetime
 
 from django.utils.translation import gettext_lazy
 
+from promotions import scheduling
 from promotions.choices import PromotionStatus, StepName
 from promotions.models import (
     Approval,
@@ -14,6 +15,7 @@ from promotions.models import (
     CheckResult,
     FreezeException,
     Promotion,
+    Schedule,
     StepResult,
 )
 from promotions.policy import Refusal, gather, refusals
@@ -93,10 +95,13 @@ class PromotionPage:
     merge_request_url: str
     rollback_of: Promotion | None
     rollbacks: tuple[Promotion, ...]
+    schedule: str
 
 
 _ACTIONS = {
     "promotion.requested": gettext_lazy("requested it"),
+    "promotion.scheduled": gettext_lazy("set a time for it"),
+    "pin.set": gettext_lazy("pinned the stage to its version"),
     "promotion.approved": gettext_lazy("let it begin"),
     "promotion.running": gettext_lazy("began"),
     "promotion.succeeded": gettext_lazy("saw it succeed"),
@@ -153,7 +158,13 @@ def page(key: str) -> PromotionPage | None:
         merge_request_url=safe_url(promotion.merge_request_url),
         rollback_of=promotion.rollback_of,
         rollbacks=tuple(promotion.rollbacks.for_pages()),
+        schedule=_schedule(promotion),
     )
+
+
+def _schedule(promotion: Promotion) -> str:
+    found = Schedule.objects.filter(promotion=promotion).first()
+    return scheduling.sentence(found) if found else ""
 
 
 def _previous(promotion: Promotion) -> list[DiffFile]:

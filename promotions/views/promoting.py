@@ -8,10 +8,11 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils.translation import gettext as _
 
-from promotions import comparisons, operations
+from promotions import comparisons, operations, scheduling
 from promotions.forms import PromoteForm
 from promotions.models import Application, ImageVersion, Promotion, Stage
 from promotions.policy import Refused, Weight, stopping
+from promotions.policy.schedule import BadTime, When
 from promotions.present.commits import contents
 from promotions.present.diff import parse_diff
 from promotions.present.matrix import stages, state_of
@@ -20,6 +21,7 @@ from promotions.views.rendering import CONFLICT, page, problem_context
 from promotions.workflow import StaleState
 
 _UNPROCESSABLE = 422
+_TYPED = ("reason", "not_before", "until", "time_zone")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +32,17 @@ class Wish:
     version: ImageVersion
     rollback_of: Promotion | None = None
 
-    def send(self, by: PageRequest, form: PromoteForm) -> Promotion:
+    def when(self, form: PromoteForm) -> When | None:
+        """Return the times that were written into the form; raises BadTime."""
+        said = form.cleaned_data
+        return scheduling.read(self.stage, said["not_before"], said["until"], said["time_zone"])
+
+    def send(self, by: PageRequest, form: PromoteForm, when: When | None) -> Promotion:
         reason, seen = form.cleaned_data["reason"], form.cleaned_data["seen_hash"]
         if self.rollback_of is not None:
             return operations.roll_back(self.rollback_of, by=by.user, reason=reason, seen_hash=seen)
         return operations.request_promotion(
-            self.stage, self.version, by=by.user, reason=reason, seen_hash=seen
+            self.stage, self.version, by=by.user, reason=reason, seen_hash=seen, when=when
         )
 
 
@@ -65,7 +72,12 @@ def _ask(request: PageRequest, wish: Wish) -> HttpResponse:
     if not form.is_valid():
         return _confirmation(request, wish, form, status=_UNPROCESSABLE)
     try:
-        return redirect(wish.send(request, form))
+        when = wish.when(form)
+    except BadTime as error:
+        form.add_error(error.field, str(error))
+        return _confirmation(request, wish, form, status=_UNPROCESSABLE)
+    try:
+        return redirect(wish.send(request, form, when))
     except (Refused, StaleState) as error:
         return _confirmation(request, wish, form, error=error, status=CONFLICT)
 
@@ -86,10 +98,10 @@ def _confirmation(
     if running is not None:
         comparisons.want(stage.application, running.commit, version.commit)
     change = preview.change
-    shown = form or PromoteForm()
+    shown = form or PromoteForm(initial={"time_zone": scheduling.zone_of(stage)})
     if form is not None:
         # What was typed stays; the hash is the one of the difference on this page.
-        shown.data = {"reason": form.data.get("reason", "")}
+        shown.data = {name: form.data.get(name, "") for name in _TYPED}
     context = {
         "title": _title(wish),
         "stage": stage,

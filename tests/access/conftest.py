@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from promotions import operations
 from promotions.choices import DeliveryOutcome
-from promotions.models import ApiToken, AuditEntry, Environment, Lock, Release, Stage
+from promotions.models import ApiToken, AuditEntry, Environment, Lock, Pin, Release, Stage
 from promotions.models.release import hash_of
 from promotions.tokens import issue_token, service_account
 from promotions.workflow import record
@@ -68,17 +68,69 @@ def visitor(level: Level, people: cast.People) -> User | None:
 def world(level: Level, catalogue: cast.Catalogue, people: cast.People, gitlab: Loopback) -> World:
     """The promotion was asked for by somebody who plays no other part: nobody approves their own."""
     somebody = User.objects.create_user("somebody")
+    # Only what is promoted automatically can be pinned.
+    Stage.objects.filter(pk=catalogue.production.pk).update(promote="automatically")
     who = visitor(level, people)
     token = issue_token(who, name="own", by=who)[0] if who else None
+    arguments = {
+        **of_people(people, token),
+        **of_catalogue(catalogue),
+        **of_promotions(catalogue, somebody),
+        **of_releases(catalogue, somebody),
+        **of_governance(catalogue),
+        **of_machinery(catalogue),
+    }
+    return World(catalogue, people, who, token, arguments, bodies(catalogue))
+
+
+Arguments = dict[str, tuple[object, ...]]
+
+
+def of_people(people: cast.People, token: ApiToken | None) -> Arguments:
     service = issue_token(service_account("ci"), name="ci", by=people.admin, is_service=True)[0]
+    return {
+        "oidc-*": ("nobody",),
+        "token-revoke": (token.pk if token else 1,),
+        "service-token-revoke": (service.pk,),
+    }
+
+
+def of_catalogue(catalogue: cast.Catalogue) -> Arguments:
+    slug, newer = catalogue.application.slug, catalogue.newer.pk
+    return {
+        "application": (slug,),
+        "stage-access": (slug, "production"),
+        "candidates": (slug, "production"),
+        "stage-pin": (slug, "production"),
+        "promote": (slug, "production", newer),
+        "version-block": (newer,),
+        "api-application-detail": (slug,),
+        "api-environment-detail": ("production",),
+        "api-stage-list": (),
+        "api-stage-may": (catalogue.production.pk, newer),
+        "api-stage-*": (catalogue.production.pk,),
+        "api-version-list": (),
+        "api-version-*": (newer,),
+    }
+
+
+def of_promotions(catalogue: cast.Catalogue, somebody: User) -> Arguments:
     waiting = cast.make_promotion(catalogue, somebody)
     record("promotion.requested", subject=waiting, by=somebody, promotion=waiting)
     entry = AuditEntry.objects.get(promotion=waiting)
-    run = cast.make_run(catalogue)
-    log = run.task_runs.get(task="build").logs.get()
-    delivery = cast.make_delivery(catalogue, outcome=DeliveryOutcome.FAILED)
-    upstream = cast.make_upstream(catalogue.gitlab, "branch")
-    slug = catalogue.application.slug
+    return {
+        "promotion": (waiting.pk,),
+        "promotion-*": (waiting.pk,),
+        "audit-entry": (entry.pk,),
+        "audit-export": ("csv",),
+        "api-promotion-list": (),
+        "api-promotion-checks": (waiting.pk, "tests"),
+        "api-promotion-*": (waiting.pk,),
+        "api-audit-detail": (entry.pk,),
+    }
+
+
+def of_releases(catalogue: cast.Catalogue, somebody: User) -> Arguments:
     release = Release.objects.create(
         name="November", reason="Go", requested_by=somebody, requested_by_name="somebody"
     )
@@ -92,6 +144,17 @@ def world(level: Level, catalogue: cast.Catalogue, people: cast.People, gitlab: 
         status="succeeded",
         finished_at=timezone.now(),
     )
+    return {
+        "release-new": (),
+        "release": (release.pk,),
+        "release-*": (release.pk,),
+        "api-release-list": (),
+        "api-release-preview": (),
+        "api-release-*": (release.pk,),
+    }
+
+
+def of_governance(catalogue: cast.Catalogue) -> Arguments:
     # A lock that holds nothing up here.
     lock = Lock.objects.create(
         application=catalogue.application,
@@ -99,49 +162,24 @@ def world(level: Level, catalogue: cast.Catalogue, people: cast.People, gitlab: 
         reason="An incident",
         set_by_name="Ada Weber",
     )
-    arguments: dict[str, tuple[object, ...]] = {
-        "oidc-*": ("nobody",),
-        "application": (slug,),
-        "stage-access": (slug, "production"),
-        "candidates": (slug, "production"),
-        "promote": (slug, "production", catalogue.newer.pk),
-        "promotion": (waiting.pk,),
-        "promotion-*": (waiting.pk,),
+    return {"lock-lift": (lock.pk,), "api-lock-list": (), "api-lock-*": (lock.pk,)}
+
+
+def of_machinery(catalogue: cast.Catalogue) -> Arguments:
+    run = cast.make_run(catalogue)
+    log = run.task_runs.get(task="build").logs.get()
+    delivery = cast.make_delivery(catalogue, outcome=DeliveryOutcome.FAILED)
+    upstream = cast.make_upstream(catalogue.gitlab, "branch")
+    return {
         "run": (run.pk,),
         "run-log": (run.pk, log.pk),
         "delivery": (delivery.pk,),
-        "audit-entry": (entry.pk,),
-        "audit-export": ("csv",),
-        "token-revoke": (token.pk if token else 1,),
-        "service-token-revoke": (service.pk,),
-        "api-application-detail": (slug,),
-        "api-environment-detail": ("production",),
-        "api-stage-list": (),
-        "api-stage-may": (catalogue.production.pk, catalogue.newer.pk),
-        "api-stage-*": (catalogue.production.pk,),
-        "version-block": (catalogue.newer.pk,),
-        "lock-lift": (lock.pk,),
-        "release-new": (),
-        "release": (release.pk,),
-        "release-*": (release.pk,),
-        "api-release-list": (),
-        "api-release-preview": (),
-        "api-release-*": (release.pk,),
-        "api-lock-list": (),
-        "api-lock-*": (lock.pk,),
-        "api-version-list": (),
-        "api-version-*": (catalogue.newer.pk,),
-        "api-promotion-list": (),
-        "api-promotion-checks": (waiting.pk, "tests"),
-        "api-promotion-*": (waiting.pk,),
         "api-run-detail": (run.pk,),
         "api-run-logs": (run.pk, log.pk),
         "api-delivery-list": (),
         "api-delivery-*": (delivery.pk,),
         "api-upstream-detail": (upstream.pk,),
-        "api-audit-detail": (entry.pk,),
     }
-    return World(catalogue, people, who, token, arguments, bodies(catalogue))
 
 
 def bodies(catalogue: cast.Catalogue) -> dict[str, dict[str, Any]]:
@@ -172,6 +210,7 @@ def bodies(catalogue: cast.Catalogue) -> dict[str, dict[str, Any]]:
         "version-block": {"reason": "Loses data", "act": "block"},
         "promotion-freeze-exception": {"seen_hash": cast.HASH, "reason": "A security hole"},
         "promote": {"seen_hash": seen.hash, "reason": "Go"},
+        "stage-pin": {"act": "pin", "version": version, "reason": "Stay"},
         "promotion-approve": {"seen_hash": cast.HASH},
         "promotion-reject": {"seen_hash": cast.HASH, "comment": "No"},
         "promotion-abort": {"reason": "No"},
@@ -179,6 +218,8 @@ def bodies(catalogue: cast.Catalogue) -> dict[str, dict[str, Any]]:
         "token-make": token,
         "service-token-make": {**token, "account": "new"},
         "api-promotion-list": {"stage": stage, "version": version, "reason": "Go"},
+        "api-stage-pin": {"version": version, "reason": "Stay"},
+        "api-stage-unpin": {"reason": "Go on"},
         "api-promotion-approve": {"change_hash": cast.HASH},
         "api-promotion-reject": {"change_hash": cast.HASH, "comment": "No"},
         "api-promotion-abort": {"reason": "No"},
@@ -211,6 +252,11 @@ def prepare(name: str, world: World) -> None:
     if name == "api-promotion-checks":
         rule = {"name": "tests", "url": "", "secret": "", "group": ""}
         Environment.objects.filter(slug="production").update(policy={"checks": [rule]})
+    if name.endswith("unpin"):
+        Pin.objects.create(
+            stage=world.catalogue.production, version=world.catalogue.old, reason="Stay", set_by_name="Ada"
+        )
+        return
     if name in ("promote", "api-promotion-list", "release-new", "api-release-list"):
         promotion.status = "rejected"
     elif name.endswith("retry"):

@@ -25,6 +25,7 @@ from promotions.policy.terms import (
     Evidence,
     FreezeFact,
     LockFact,
+    ScheduleFact,
     Seat,
     UpstreamFact,
     Weight,
@@ -72,6 +73,7 @@ FREEZE = FreezeFact("Year's end", NOON + 2 * H)
 EVERYWHERE = {Act.REQUEST, Act.APPROVE, Act.RUN}
 BEFORE = {Act.REQUEST, Act.RUN}
 E, D, W = Weight.ENDS, Weight.DEFERS, Weight.HOLDS
+LATE = "a developer, by trying it again or asking anew"
 Row = tuple[set[Act], dict[str, Any], str, str, str, Weight, datetime | None]
 
 
@@ -332,6 +334,38 @@ TABLE: list[Row] = [
         "QA, CAB",
         W,
     ),
+    row(
+        {Act.RUN},
+        {"schedule": ScheduleFact(NOON + H, NOON + 2 * H, False, "Europe/Berlin")},
+        "schedule",
+        "It is scheduled for May 2, 2026, 3 p.m. CEST.",
+        "nobody: time does it; or a developer, by aborting it",
+        W,
+        NOON + H,
+    ),
+    row(
+        {Act.RUN},
+        {"schedule": ScheduleFact(NOON - 2 * H, NOON - H, False, "UTC")},
+        "schedule",
+        "It was scheduled for May 2, 2026, 10 a.m. UTC, and Slipway was not running then. So long after it"
+        " does not run by itself.",
+        LATE,
+    ),
+    row(
+        {Act.RUN},
+        {"schedule": ScheduleFact(NOON - 2 * H, NOON - H, True, "UTC")},
+        "schedule",
+        "It was to begin by May 2, 2026, 11 a.m. UTC, and Slipway did not look at it before:"
+        " it was not running.",
+        LATE,
+    ),
+    row(
+        {Act.RUN},
+        {"schedule": ScheduleFact(NOON - 2 * H, NOON - H, True, "UTC", "It was locked.")},
+        "schedule",
+        "It was to begin by May 2, 2026, 11 a.m. UTC, and did not: It was locked.",
+        LATE,
+    ),
 ]
 FINE: dict[str, dict[str, Any]] = {
     "another version waits": {"others_open": (OTHER,)},
@@ -345,6 +379,8 @@ FINE: dict[str, dict[str, Any]] = {
     "the worst that is allowed": seen(scan_severity="Medium"),
     "no rule about scans": seen(worst_allowed="", scan_status=""),
     "no rule about pipelines": seen(pipeline_needed=False, pipeline_status="failed"),
+    "its time has come": {"schedule": ScheduleFact(NOON, NOON + H, False, "UTC")},
+    "the last second of its time": {"schedule": ScheduleFact(NOON - H, NOON, True, "UTC", "Locked.")},
     "authors are not barred": {
         "authors_are_barred": False,
         "authors_known": False,

@@ -20,6 +20,7 @@ from promotions.policy.terms import (
     Facts,
     FreezeFact,
     LockFact,
+    ScheduleFact,
     Seat,
     UpstreamFact,
 )
@@ -83,6 +84,7 @@ def clean(facts: Facts) -> bool:
         and not (facts.evidence.tag_is_pinned and facts.evidence.tag_moved)
         and all(check.state == "passed" for check in facts.checks)
         and (facts.authors_known or not facts.authors_are_barred)
+        and (facts.schedule is None or facts.schedule.not_before <= facts.now <= facts.schedule.last)
     )
 
 
@@ -106,6 +108,7 @@ policies = st.fixed_dictionaries(
             st.just(()),
             st.builds(_stays, st.integers(0, 5), st.booleans(), st.sampled_from([None, True, False])),
         ),
+        "schedule": st.sampled_from([None, None, ScheduleFact(NOON + H, NOON + 3 * H, True, "UTC")]),
         "checks": st.lists(st.sampled_from(["tests", "ticket"]), unique=True).map(
             lambda names: tuple(CheckFact(name, "pending", "", "QA") for name in names)
         ),

@@ -39,6 +39,23 @@ class PromotionRequest(Body):
     )
 
 
+class ScheduledRequest(PromotionRequest):
+    """Times are ISO 8601, with an offset or as local times of `time_zone` (default: the Stage's)."""
+
+    not_before = serializers.CharField(
+        max_length=40, required=False, help_text="Begin then, if every gate is open: 2026-12-01T22:00"
+    )
+    until = serializers.CharField(
+        max_length=40, required=False, help_text="Wait so long for the gates; needs not_before"
+    )
+    time_zone = serializers.CharField(max_length=64, required=False, help_text="An IANA name")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "until" in attrs and "not_before" not in attrs:
+            raise serializers.ValidationError({"until": [_("It needs not_before.")]})
+        return attrs
+
+
 class ApprovalRequest(Body):
     change_hash = serializers.CharField(max_length=64, help_text="The hash of the change you approve")
     comment = serializers.CharField(max_length=LONGEST, required=False, allow_blank=True, default="")
@@ -68,6 +85,10 @@ class LockRequest(Body):
 
 class ReasonRequest(Body):
     reason = serializers.CharField(max_length=LONGEST)
+
+
+class PinRequest(ReasonRequest):
+    version = serializers.IntegerField(help_text="The ImageVersion to stay at, by id")
 
 
 class ExceptionRequest(ReasonRequest):

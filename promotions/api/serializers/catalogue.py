@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from promotions.api.serializers.bodies import RefusalSerializer
-from promotions.choices import Role
-from promotions.models import Application, Environment, Image, ImageVersion, Promotion, Stage, StageState
+from promotions.automation import pin_sentence
+from promotions.choices import AutomationState, Role
+from promotions.models import (
+    Application,
+    Environment,
+    Image,
+    ImageVersion,
+    Pin,
+    Promotion,
+    Stage,
+    StageState,
+)
+from promotions.pins import ordering_of
 from promotions.present.access import PersonRow
 
 
@@ -195,6 +207,26 @@ class ManifestCommitSerializer(serializers.Serializer[Any]):
     promotion = serializers.CharField()
 
 
+class PinSerializer(serializers.ModelSerializer[Pin]):
+    version = VersionInShortSerializer(read_only=True)
+    set_by = serializers.CharField(source="set_by_name", read_only=True)
+
+    class Meta:
+        model = Pin
+        fields = ("version", "reason", "set_by", "set_at", "promotion")
+
+
+class AutomationSerializer(serializers.Serializer[Any]):
+    """How automatic promotion stands: `version` is what comes next, `message` what it waits for."""
+
+    newest_by = serializers.CharField()
+    state = serializers.ChoiceField(choices=AutomationState.choices, allow_null=True)
+    message = serializers.CharField()
+    version = VersionInShortSerializer(allow_null=True)
+    until = serializers.DateTimeField(allow_null=True, help_text="When what it waits for ends, where known")
+    pin = PinSerializer(allow_null=True)
+
+
 class StageSerializer(serializers.ModelSerializer[Stage]):
     """The three answers about a Stage are `desired`, `running` and `promoted`; null where not yet known."""
 
@@ -212,6 +244,8 @@ class StageSerializer(serializers.ModelSerializer[Stage]):
     running = RunningSerializer(source="state", read_only=True, allow_null=True, default=None)
     promoted = PromotedSerializer(source="state.promoted", read_only=True, allow_null=True, default=None)
 
+    automation = serializers.SerializerMethodField()
+
     manifest_commits = ManifestCommitSerializer(
         source="history.commits",
         many=True,
@@ -228,6 +262,8 @@ class StageSerializer(serializers.ModelSerializer[Stage]):
             "environment",
             "image",
             "promotable",
+            "promote",
+            "automation",
             "manifests",
             "argocd_connection",
             "argocd_project",
@@ -239,6 +275,23 @@ class StageSerializer(serializers.ModelSerializer[Stage]):
             "promoted",
             "manifest_commits",
         )
+
+    @extend_schema_field(AutomationSerializer(allow_null=True))
+    def get_automation(self, stage: Stage) -> dict[str, Any] | None:
+        """Null where only people ask for promotions."""
+        if not stage.promotes_automatically:
+            return None
+        row = stage.automation if hasattr(stage, "automation") else None
+        pinned = [pin for pin in stage.pins.all() if pin.lifted_at is None]
+        shown = {
+            "newest_by": ordering_of(stage).by,
+            "state": AutomationState.HELD if pinned else row and row.state,
+            "message": pin_sentence(pinned[0]) if pinned else row.message if row else "",
+            "version": row.version if row else None,
+            "until": row.until if row else None,
+            "pin": pinned[0] if pinned else None,
+        }
+        return dict(AutomationSerializer(shown).data)
 
 
 class EditSerializer(serializers.Serializer[Any]):

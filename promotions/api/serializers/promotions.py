@@ -6,8 +6,22 @@ from typing import Any
 
 from rest_framework import serializers
 
+from promotions import scheduling
 from promotions.api.serializers.catalogue import EditSerializer, VersionInShortSerializer
-from promotions.models import Approval, CheckResult, Promotion, StepResult
+from promotions.models import Approval, CheckResult, Promotion, Schedule, StepResult
+
+
+class ScheduleSerializer(serializers.ModelSerializer[Schedule]):
+    """When it may begin. After `released_at` the times no longer count: a person wanted it at once."""
+
+    sentence = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Schedule
+        fields = ("not_before", "until", "time_zone", "note", "released_at", "sentence")
+
+    def get_sentence(self, schedule: Schedule) -> str:
+        return scheduling.sentence(schedule)
 
 
 class PromotionSerializer(serializers.ModelSerializer[Promotion]):
@@ -18,6 +32,7 @@ class PromotionSerializer(serializers.ModelSerializer[Promotion]):
     requested_by = serializers.CharField(source="requested_by_name", read_only=True)
     is_open = serializers.BooleanField(read_only=True)
     is_retryable = serializers.BooleanField(read_only=True)
+    schedule = ScheduleSerializer(read_only=True, allow_null=True, default=None)
 
     class Meta:
         model = Promotion
@@ -44,6 +59,7 @@ class PromotionSerializer(serializers.ModelSerializer[Promotion]):
             "attempt",
             "is_open",
             "is_retryable",
+            "schedule",
             "base_commit",
             "change_hash",
             "written_commit",

@@ -11,8 +11,8 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from promotions import dryrun, governing, operations
-from promotions.api.serializers.bodies import ReasonRequest, VendorProblem
+from promotions import dryrun, governing, operations, pins
+from promotions.api.serializers.bodies import PinRequest, ReasonRequest, VendorProblem
 from promotions.api.serializers.catalogue import (
     AnswerSerializer,
     ApplicationSerializer,
@@ -69,17 +69,22 @@ class Stages(Records[Stage]):
     orderings = {"application": "application__name", "environment": "environment__order"}
 
     def get_queryset(self) -> QuerySet[Stage]:
-        return Stage.objects.filter(application__in=self.applications()).select_related(
-            "application__source_connection",
-            "environment",
-            "image",
-            "manifest_connection",
-            "argocd_connection",
-            "verification_connection",
-            "state__desired_version",
-            "state__running_version",
-            "state__promoted__version",
-            "history",
+        return (
+            Stage.objects.filter(application__in=self.applications())
+            .select_related(
+                "application__source_connection",
+                "environment",
+                "image",
+                "manifest_connection",
+                "argocd_connection",
+                "verification_connection",
+                "state__desired_version",
+                "state__running_version",
+                "state__promoted__version",
+                "history",
+                "automation__version",
+            )
+            .prefetch_related("pins__version")
         )
 
     @extend_schema(
@@ -94,6 +99,23 @@ class Stages(Records[Stage]):
         version = version_or_404(request.query_params.get("version", ""), self.applications())
         seen = operations.preview(stage, version, caller(request))
         return Response(PreviewSerializer(seen).data)
+
+    @extend_schema(request=PinRequest, responses={200: StageSerializer, **OUTCOMES}, filters=False)
+    @action(detail=True, methods=["post"])
+    def pin(self, request: Request, pk: str) -> Response:
+        """Keep a Stage that promotes automatically at a version, until a person lifts the pin."""
+        stage, body = self.get_object(), said(PinRequest, request)
+        version = version_or_404(str(body["version"]), self.applications())
+        pins.pin(stage, version, by=caller(request), reason=body["reason"])
+        return Response(StageSerializer(self.get_object()).data)
+
+    @extend_schema(request=ReasonRequest, responses={200: StageSerializer, **OUTCOMES}, filters=False)
+    @action(detail=True, methods=["post"])
+    def unpin(self, request: Request, pk: str) -> Response:
+        """Let automatic promotion go on."""
+        stage, body = self.get_object(), said(ReasonRequest, request)
+        pins.unpin(stage, by=caller(request), reason=body["reason"])
+        return Response(StageSerializer(self.get_object()).data)
 
     @extend_schema(responses={200: PersonAccessSerializer(many=True), 404: NOT_FOUND}, filters=False)
     @action(detail=True, methods=["get"], pagination_class=None)

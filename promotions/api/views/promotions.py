@@ -8,30 +8,41 @@ from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.decorators import action
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
-from promotions import governing, operations
+from promotions import governing, operations, scheduling
 from promotions.api.serializers.bodies import (
     AbortRequest,
     ApprovalRequest,
     CheckRequest,
     ExceptionRequest,
     Nothing,
-    PromotionRequest,
     RejectionRequest,
     RollBackRequest,
+    ScheduledRequest,
 )
 from promotions.api.serializers.promotions import PromotionDetailSerializer, PromotionSerializer
 from promotions.api.views.base import OUTCOMES, Records, caller, said
 from promotions.api.views.catalogue import version_or_404
 from promotions.choices import CheckState, PromotionKind, PromotionStatus, TokenScope
 from promotions.models import Promotion, Stage
+from promotions.policy.schedule import BadTime, When
 from promotions.workflow import StaleState
 
 _MADE = {201: PromotionDetailSerializer, **OUTCOMES}
 _DONE = {200: PromotionDetailSerializer, **OUTCOMES}
+
+
+def _when(stage: Stage, body: dict[str, str]) -> When | None:
+    """Return the times that were asked for; raises ValidationError, which answers 400."""
+    times = (body.get(name, "") for name in ("not_before", "until", "time_zone"))
+    try:
+        return scheduling.read(stage, *times)
+    except BadTime as error:
+        raise ValidationError({error.field: [str(error)]}) from error
 
 
 class Promotions(Records[Promotion]):
@@ -70,10 +81,10 @@ class Promotions(Records[Promotion]):
             headers["Location"] = reverse("api-promotion-detail", args=[promotion.pk], request=self.request)
         return Response(PromotionDetailSerializer(fresh).data, code, headers=headers)
 
-    @extend_schema(request=PromotionRequest, responses=_MADE)
+    @extend_schema(request=ScheduledRequest, responses=_MADE)
     def create(self, request: Request) -> Response:
         """Ask for a version to be brought to a Stage. The same request again gets the same promotion."""
-        body = said(PromotionRequest, request)
+        body = said(ScheduledRequest, request)
         stages = Stage.objects.select_related(
             "application__source_connection", "environment", "image", "manifest_connection"
         )
@@ -84,6 +95,7 @@ class Promotions(Records[Promotion]):
             by=caller(request),
             reason=body["reason"],
             seen_hash=body.get("change_hash"),
+            when=_when(stage, body),
         )
         return self._answer(promotion, status.HTTP_201_CREATED)
 
