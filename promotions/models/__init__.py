@@ -15,6 +15,7 @@ from promotions.models.governance import (
 from promotions.models.inbound import Delivery
 from promotions.models.observed import BranchTip, ManifestHistory, StageState, Upstream
 from promotions.models.promotion import Approval, Promotion, StepResult
+from promotions.models.recovery import AutomaticRollback, BreakGlass, ReviewTask
 from promotions.models.runs import PipelineRun, StepLog, TaskRun
 from promotions.models.signin import Session, SignInAttempt
 from promotions.models.telling import Notification, NotificationChannel
@@ -27,7 +28,9 @@ __all__ = [
     "Approval",
     "AuditEntry",
     "AuditHead",
+    "AutomaticRollback",
     "BranchTip",
+    "BreakGlass",
     "CheckResult",
     "Commit",
     "Comparison",
@@ -46,6 +49,7 @@ __all__ = [
     "PipelineRun",
     "Promotion",
     "Residence",
+    "ReviewTask",
     "RoleGrant",
     "Session",
     "SignInAttempt",
