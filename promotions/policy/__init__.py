@@ -1,6 +1,6 @@
 """May it, and why not: pure gates over facts gathered from our own tables."""
 
-from promotions.policy.facts import gather
+from promotions.policy.facts import gather, rules_for
 from promotions.policy.gates import GATES, Gate, refusals, stopping
 from promotions.policy.terms import Act, Facts, Refusal, Refused, Weight
 
@@ -14,5 +14,6 @@ __all__ = [
     "Weight",
     "gather",
     "refusals",
+    "rules_for",
     "stopping",
 ]
