@@ -17,8 +17,10 @@ from promotions.present.history import ManifestCommit, manifest_commits
 from promotions.present.links import safe_url
 from promotions.present.marks import Mark, health_mark, run_mark, sync_mark
 from promotions.present.matrix import UnderWay, open_promotions, stages, state_of, under_way
+from promotions.present.rollbacks import PastRow, history_url, past_rows
 
 _NEWEST_VERSIONS = 50
+_NEWEST_PAST = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ class StageCard:
     history: tuple[ManifestCommit, ...]
     notes: tuple[str, ...]
     lock_query: str
+    past: tuple[PastRow, ...] = ()
+    history_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +144,8 @@ def _card(
         history=history,
         notes=marks.notes(stage),
         lock_query=f"application={stage.application.slug}&environment={stage.environment.slug}",
+        past=past_rows(stage, limit=_NEWEST_PAST),
+        history_url=history_url(stage),
     )
 
 
