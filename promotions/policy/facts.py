@@ -61,7 +61,7 @@ def gather(
         others_open=_others_open(stage, promotion),
         change_problem=change_problem,
         change_is_empty=change_is_empty,
-        required_approvals=_needed(stage, rules),
+        required_approvals=approvals_needed(stage, rules),
         approved_by=tuple(approval.person_name for approval in standing.counting),
         approved_keys=tuple(standing.keys),
         now=now,
@@ -98,7 +98,8 @@ def rules_for(
     return rules
 
 
-def _needed(stage: Stage, rules: Rules) -> int:
+def approvals_needed(stage: Stage, rules: Rules) -> int:
+    """Return how many people must approve in all."""
     own = rules.required_approvals
     return stage.environment.required_approvals if own is None else own
 

@@ -11,9 +11,12 @@ from promotions.choices import PromotionStatus, StepName
 from promotions.models import (
     Approval,
     AuditEntry,
+    AutomaticRollback,
+    BreakGlass,
     CheckResult,
     FreezeException,
     Promotion,
+    ReviewTask,
     StepResult,
 )
 from promotions.policy import Refusal, gather, refusals
@@ -62,6 +65,16 @@ class CheckRow:
 
 
 @dataclass(frozen=True, slots=True)
+class GlassRow:
+    """`counts` while the change is the one it was broken for."""
+
+    glass: BreakGlass
+    review: ReviewTask
+    gates: str
+    counts: bool
+
+
+@dataclass(frozen=True, slots=True)
 class AuditRow:
     at: datetime
     actor: str
@@ -93,6 +106,8 @@ class PromotionPage:
     merge_request_url: str
     rollback_of: Promotion | None
     rollbacks: tuple[Promotion, ...]
+    automatic: AutomaticRollback | None = None
+    glass: tuple[GlassRow, ...] = ()
 
 
 _ACTIONS = {
@@ -109,6 +124,10 @@ _ACTIONS = {
     "approval.rejected": gettext_lazy("rejected the change"),
     "approval.fallen": gettext_lazy("let the approvals fall"),
     "freeze.excepted": gettext_lazy("let it go during the freeze"),
+    "glass.broken": gettext_lazy("broke the glass"),
+    "review.closed": gettext_lazy("reviewed the broken glass"),
+    "rollback.requested": gettext_lazy("rolled back automatically"),
+    "rollback.left": gettext_lazy("left the roll-back to people"),
     "check.pending": gettext_lazy("began an outside check"),
     "check.passed": gettext_lazy("passed an outside check"),
     "check.failed": gettext_lazy("failed an outside check"),
@@ -145,7 +164,7 @@ def page(key: str) -> PromotionPage | None:
         exception=FreezeException.objects.filter(
             promotion=promotion, change_hash=promotion.change_hash
         ).first(),
-        required_approvals=stage.environment.required_approvals,
+        required_approvals=gather(stage, promotion.version, None, promotion=promotion).required_approvals,
         standing=len(promotion.standing_approvals()),
         steps=tuple(_steps(promotion)),
         contents=contents(stage.application, promotion.from_version, promotion.version),
@@ -153,6 +172,8 @@ def page(key: str) -> PromotionPage | None:
         merge_request_url=safe_url(promotion.merge_request_url),
         rollback_of=promotion.rollback_of,
         rollbacks=tuple(promotion.rollbacks.for_pages()),
+        automatic=AutomaticRollback.objects.filter(promotion=promotion).first(),
+        glass=tuple(_glass(promotion)),
     )
 
 
@@ -185,6 +206,13 @@ def _checks(promotion: Promotion) -> list[CheckRow]:
         link = safe_url(result.link) if result else ""
         found.append(CheckRow(name, result, check_mark(result.state if result else "pending"), link))
     return found
+
+
+def _glass(promotion: Promotion) -> list[GlassRow]:
+    return [
+        GlassRow(glass, glass.review, ", ".join(glass.gates), glass.change_hash == promotion.change_hash)
+        for glass in promotion.broken_glass.select_related("review")
+    ]
 
 
 def _steps(promotion: Promotion) -> list[StepRow]:
