@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
-from django.contrib.auth.hashers import make_password
-from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
@@ -28,7 +26,7 @@ from promotions.choices import AutomationState, EditStyle, PromoteMode, Promotio
 from promotions.models import Automation, ImageVersion, Pin, Promotion, Stage, StageState
 from promotions.pins import build_of, ordering_of
 from promotions.policy import Act, Refusal, Refused, gather, refusals
-from promotions.policy.access import SYSTEM_ACCOUNT, is_system
+from promotions.policy.access import is_system, system_account
 from promotions.policy.ordering import Build, By, Ranking, Why
 from promotions.workflow import StaleState, announce_stage
 
@@ -67,15 +65,6 @@ class Standing:
     until: datetime | None = None
     is_ready: bool = False
     rest: timedelta | None = None
-
-
-def account() -> User:
-    """Return the account that asks; nobody can sign in to it."""
-    found, _made = User.objects.get_or_create(
-        username=SYSTEM_ACCOUNT,
-        defaults={"first_name": "Slipway", "is_active": False, "password": make_password(None)},
-    )
-    return found
 
 
 def order_name(stage: Stage) -> str:
@@ -144,7 +133,7 @@ def _act(stage: Stage) -> Standing:
         made = operations.request_promotion(
             stage,
             found.version,
-            by=account(),
+            by=system_account(),
             reason=_("automatic: newest by %(order)s") % {"order": order_name(stage)},
         )
     except Refused as refused:
@@ -330,7 +319,7 @@ def _first_that_passes(stage: Stage, candidates: Iterable[int]) -> Standing:
     for pk in list(candidates)[:_MOST_CANDIDATES]:
         version = ImageVersion.objects.select_related("image__connection", "image__application").get(pk=pk)
         evidence.look_at_build_quietly(stage, version)
-        refused = refusals(Act.REQUEST, gather(stage, version, account()))
+        refused = refusals(Act.REQUEST, gather(stage, version, system_account()))
         if not refused:
             return Standing(AutomationState.WAITING, "", version, is_ready=True)
         first = first or _waits_for(version, refused)

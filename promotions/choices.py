@@ -93,6 +93,21 @@ class PromotionKind(TextChoices):
     ROLLBACK = "rollback", _("rollback")
 
 
+class RollbackCause(TextChoices):
+    """What may have Slipway roll back by itself."""
+
+    VERIFICATION = "verification", _("verification failed")
+    DEGRADED = "degraded", _("degraded")
+
+
+class AutomaticState(TextChoices):
+    """What became of an automatic roll-back."""
+
+    WAITING = "waiting", _("waiting")
+    REQUESTED = "requested", _("requested")
+    LEFT = "left", _("left to people")
+
+
 class PromotionStatus(TextChoices):
     REQUESTED = "requested", _("waiting for approval")
     APPROVED = "approved", _("approved")

@@ -9,7 +9,17 @@ from procrastinate.exceptions import UniqueViolation
 from procrastinate.jobs import Status
 
 from integrations.errors import Unavailable
-from promotions import automation, checking, comparisons, engine, evidence, live, notifications, scheduling
+from promotions import (
+    automation,
+    checking,
+    comparisons,
+    engine,
+    evidence,
+    live,
+    notifications,
+    retreat,
+    scheduling,
+)
 from promotions.identity import throttle
 from promotions.models import Application, AuditHead, Image
 from promotions.observers import branches, history, images, pipelines
@@ -111,6 +121,18 @@ def sweep(timestamp: int) -> None:
 def look_at_waiting(timestamp: int) -> None:
     """Ask what waiting promotions wait for: checks, scans, pipelines, who wrote the commits."""
     checking.look_at_waiting()
+
+
+@app.periodic(cron="* * * * * */5")
+@app.task(name="promotions.roll_back", queueing_lock="roll-back", lock="roll-back")
+def roll_back(timestamp: int) -> None:
+    """Roll back by itself what went bad, where the Environment says so."""
+    for stage in retreat.stages():
+        try:
+            retreat.look_at(stage)
+        except Exception:
+            # The outermost loop: a defect at one Stage must not keep the others from their roll-back.
+            log.exception("a stage could not be looked at", stage=str(stage))
 
 
 @app.periodic(cron="*/5 * * * *")

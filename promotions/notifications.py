@@ -22,6 +22,8 @@ log = structlog.get_logger(__name__)
 
 # "approved" is told, "running" follows from it within seconds.
 EVENTS = tuple(status.value for status in PromotionStatus if status != PromotionStatus.RUNNING)
+# Told to every channel of the place, whatever events it asked for.
+URGENT = "break-glass"
 _SEND_LOCK = 7_305_012
 _MOST_TRIES = 8
 _LONGEST_PAUSE = 900.0
@@ -30,7 +32,9 @@ _MOST_EDITS = 5
 
 def tell(promotion: Promotion, event: str, *, by: str, message: str = "") -> None:
     """Put a message for every channel that wants it into the outbox, in the current transaction."""
-    channels = [c for c in NotificationChannel.objects.all() if c.wants(event, promotion)]
+    urgent = event.startswith(URGENT)
+    every = NotificationChannel.objects.all()
+    channels = [c for c in every if c.wants(event, promotion) or (urgent and c.covers(promotion))]
     for channel in channels:
         Notification.objects.get_or_create(
             channel=channel,
@@ -52,7 +56,7 @@ def _wake() -> None:
 
 def _title(promotion: Promotion, event: str) -> str:
     stage = promotion.stage
-    word = str(PromotionStatus(event).label)
+    word = _("the glass was broken") if event.startswith(URGENT) else str(PromotionStatus(event).label)
     if promotion.kind == PromotionKind.ROLLBACK:
         word = _("roll-back %(word)s") % {"word": word}
     return _("%(application)s to %(version)s in %(environment)s: %(word)s") % {

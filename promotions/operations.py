@@ -12,15 +12,15 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from integrations.errors import IntegrationError
-from promotions import changes, comparisons, engine, evidence, scheduling
+from promotions import changes, comparisons, emergency, engine, evidence, scheduling
 from promotions.choices import Decision, PromotionKind, PromotionStatus, Role
+from promotions.emergency import Glass
 from promotions.manifests import Change
 from promotions.models import Approval, ImageVersion, Promotion, Stage, StageState, StepResult
 from promotions.notifications import tell
 from promotions.policy import Act, Facts, Refusal, Refused, gather, refusals, stopping
 from promotions.policy.access import holds
 from promotions.policy.releases import RELEASE
-from promotions.policy.rules import Rules
 from promotions.policy.schedule import When
 from promotions.rendering import Rendered, rendered
 from promotions.steps.guard import act_of
@@ -38,10 +38,21 @@ class Preview:
     change: Change | None
     refusals: list[Refusal]
     rendered: Rendered
+    approvals_needed: int = 0
 
 
-def preview(stage: Stage, version: ImageVersion, actor: User | None) -> Preview:
-    """Compute the Change at the branch's tip and ask every gate. Writes nothing."""
+def preview(
+    stage: Stage,
+    version: ImageVersion,
+    actor: User | None,
+    *,
+    rolling_back: bool = False,
+    breaking: frozenset[str] = frozenset(),
+) -> Preview:
+    """Compute the Change at the branch's tip and ask every gate. Writes nothing.
+
+    `rolling_back` asks by the rules for roll-backs; `breaking` names the gates glass would be broken for.
+    """
     base_commit, change, problem = changes.compute_or_explain(stage, version)
     built = rendered(stage, base_commit, change) if change is not None and change.edits else Rendered()
     evidence.look_at_build_quietly(stage, version)
@@ -51,8 +62,11 @@ def preview(stage: Stage, version: ImageVersion, actor: User | None) -> Preview:
         actor,
         change_problem=problem or built.problem,
         change_is_empty=change is not None and not change.edits,
+        rolling_back=rolling_back,
+        breaking=breaking,
     )
-    return Preview(base_commit, change, refusals(Act.REQUEST, facts), built)
+    found = refusals(Act.REQUEST, facts)
+    return Preview(base_commit, change, found, built, facts.required_approvals)
 
 
 def request_promotion(
@@ -65,21 +79,25 @@ def request_promotion(
     rollback_of: Promotion | None = None,
     kind: PromotionKind = PromotionKind.PROMOTION,
     when: When | None = None,
+    glass: Glass | None = None,
+    gives_way: bool = False,
 ) -> Promotion:
-    """Ask for `version` to be brought to `stage`.
+    """Ask for `version` to be brought to `stage`, breaking the glass where `glass` says so.
 
     `seen_hash` is the hash of the change the person confirmed: when it differs now, StaleState is raised
-    and nothing is asked for. An open request for another version that has not begun is superseded. The
-    second of two equal clicks gets the promotion of the first. With `when` it begins at that time, if the
-    gates let it then. Raises Refused.
+    and nothing is asked for. An open request for another version that has not begun is superseded, but
+    `gives_way` to it raises StaleState. The second of two equal clicks gets the promotion of the first.
+    With `when` it begins at that time, if the gates let it then. Raises Refused.
     """
     if (same := _same_request(stage, version, by, when)) is not None:
-        return same
-    seen = preview(stage, version, by)
+        return _with_glass(same, glass, by, seen_hash)
+    breaking = emergency.allowed(stage, glass, by) if glass is not None else frozenset()
+    rolling_back = kind == PromotionKind.ROLLBACK
+    seen = preview(stage, version, by, rolling_back=rolling_back, breaking=breaking)
     if (refused := stopping(seen.refusals)) or seen.change is None:
         # The first of two clicks may have committed while the second looked at the gates.
         if (same := _same_request(stage, version, by, when)) is not None:
-            return same
+            return _with_glass(same, glass, by, seen_hash)
         raise Refused(refused)
     if seen_hash is not None and seen_hash != seen.change.hash:
         raise StaleState(_("The manifests changed since you saw this change. Look at it again."))
@@ -87,13 +105,23 @@ def request_promotion(
         # One request at a time per Stage: the second of two at the same moment sees what the first made.
         Stage.objects.select_for_update(no_key=True).get(pk=stage.pk)
         if (same := _same_request(stage, version, by, when)) is not None:
-            return same
-        if refused := stopping(refusals(Act.REQUEST, gather(stage, version, by))):
+            return _with_glass(same, glass, by, seen_hash)
+        facts = gather(stage, version, by, rolling_back=rolling_back, breaking=breaking)
+        if refused := stopping(refusals(Act.REQUEST, facts)):
             raise Refused(refused)
-        supersede_waiting(stage, by)
+        supersede_waiting(stage, by, gives_way=gives_way)
         promotion = create(stage, version, seen, by, reason, kind, when=when, rollback_of=rollback_of)
+        if glass is not None:
+            emergency.keep(promotion, glass, by)
+        let_go(promotion)
     engine.wake(promotion)
     return promotion
+
+
+def _with_glass(same: Promotion, glass: Glass | None, by: User, seen_hash: str | None) -> Promotion:
+    if glass is not None:
+        emergency.break_glass(same, glass, by=by, change_hash=seen_hash or same.change_hash)
+    return same
 
 
 def _same_request(stage: Stage, version: ImageVersion, by: User, when: When | None) -> Promotion | None:
@@ -102,11 +130,13 @@ def _same_request(stage: Stage, version: ImageVersion, by: User, when: When | No
     return same.filter(at_that_time, status__in=(Status.REQUESTED, Status.APPROVED)).first()
 
 
-def supersede_waiting(stage: Stage, by: User) -> None:
+def supersede_waiting(stage: Stage, by: User, *, gives_way: bool = False) -> None:
     """Let the Stage's open promotion give way to a newer one. Raises StaleState when it can't any more."""
     message = _("A newer promotion to this stage was requested.")
     # The row's lock waits for a write under way; then what was in line has begun.
     for waiting in stage.promotions.open().select_for_update():
+        if gives_way:
+            raise StaleState(_("Promotion #%(number)d is open already.") % {"number": waiting.pk})
         if waiting.status == Status.RUNNING and not waiting.waits_in_line:
             raise StaleState(_("Promotion #%(number)d has just begun to write.") % {"number": waiting.pk})
         if waiting.release is not None:
@@ -131,7 +161,6 @@ def create(
 ) -> Promotion:
     """Write down a request whose gates were asked; further fields are the promotion's own."""
     assert seen.change is not None
-    rules = Rules.of(stage.environment.policy)
     state = StageState.objects.filter(stage=stage).first()
     promotion = Promotion.objects.create(
         stage=stage,
@@ -155,9 +184,20 @@ def create(
     if promotion.from_version is not None:
         # Approvers read what is in it; who wrote it may be barred from approving.
         comparisons.want(stage.application, promotion.from_version.commit, version.commit)
-    if not stage.environment.required_approvals and not rules.approvals:
-        transition(promotion, Status.APPROVED, by=None, message=_("This environment asks for no approval."))
     return promotion
+
+
+def let_go(promotion: Promotion) -> None:
+    """What needs nobody's approval goes on at once."""
+    facts = gather(promotion.stage, promotion.version, None, promotion=promotion)
+    if any(refusal.gate == "approvals" for refusal in refusals(Act.RUN, facts)):
+        return
+    message = _("This environment asks for no approval.")
+    if "approvals" in facts.skipped:
+        message = _("The glass is broken: no approval is waited for.")
+    elif promotion.stage.environment.required_approvals:
+        message = _("This environment asks for no approval of roll-backs.")
+    transition(promotion, Status.APPROVED, by=None, message=message)
 
 
 def change_fields(change: Change) -> dict[str, object]:

@@ -53,9 +53,15 @@ class Preview:
     hash: str
 
 
-def preview(items: Sequence[Item], actor: User) -> Preview:
-    """Compute every change and each commit's whole difference, and ask every gate. Writes nothing."""
-    seen = tuple((item, operations.preview(item.stage, item.version, actor)) for item in items)
+def preview(items: Sequence[Item], actor: User, *, rolling_back: bool = False) -> Preview:
+    """Compute every change and each commit's whole difference, and ask every gate. Writes nothing.
+
+    `rolling_back` asks by the rules for roll-backs.
+    """
+    seen = tuple(
+        (item, operations.preview(item.stage, item.version, actor, rolling_back=rolling_back))
+        for item in items
+    )
     found = _wrong_together(items)
     for item, one in seen:
         found += [_named(item.stage, why) for why in _opened_later(item, items, one.refusals)]
@@ -149,7 +155,8 @@ def request_release(
     Raises Refused with the refusals of every Stage, and StaleState when the changes are no longer those
     that `seen_hash` stands for.
     """
-    seen = preview(items, by)
+    rolling_back = kind == PromotionKind.ROLLBACK
+    seen = preview(items, by, rolling_back=rolling_back)
     if seen.refusals:
         raise Refused(seen.refusals)
     if problems := [part.problem for part in seen.parts if part.problem]:
@@ -157,7 +164,7 @@ def request_release(
     if seen_hash is not None and seen_hash != seen.hash:
         raise StaleState(_("The manifests changed since you saw this release. Look at it again."))
     with transaction.atomic():
-        _hold_stages(items, by)
+        _hold_stages(items, by, rolling_back)
         release = Release.objects.create(
             name=name.strip(),
             kind=kind,
@@ -174,18 +181,21 @@ def request_release(
             )
             for item, one in sorted(seen.items, key=lambda each: each[0].wave)
         ]
+        for each in made:
+            operations.let_go(each)
     for each in made:
         engine.wake(each)
     return release
 
 
-def _hold_stages(items: Sequence[Item], by: User) -> None:
+def _hold_stages(items: Sequence[Item], by: User, rolling_back: bool) -> None:
     """One request at a time per Stage; in one order, so that two Releases never wait for each other."""
     stages = Stage.objects.select_for_update(no_key=True).filter(pk__in=[item.stage.pk for item in items])
     list(stages.order_by("pk"))
     found = []
     for item in items:
-        answers = refusals(Act.REQUEST, gather(item.stage, item.version, by))
+        facts = gather(item.stage, item.version, by, rolling_back=rolling_back)
+        answers = refusals(Act.REQUEST, facts)
         found += [_named(item.stage, why) for why in _opened_later(item, items, answers)]
     if found:
         raise Refused(found)

@@ -47,6 +47,16 @@ urlpatterns: list[URLPattern | URLResolver] = [
         promoting.promote,
         name="promote",
     ),
+    path(
+        "applications/<slug:slug>/<slug:environment>/roll-back/<int:version_id>/",
+        promoting.roll_back_to,
+        name="stage-roll-back",
+    ),
+    path(
+        "applications/<slug:slug>/<slug:environment>/history/",
+        applications.stage_history,
+        name="stage-history",
+    ),
     path("promotions/", promotions.promotions, name="promotions"),
     path(_one, promotions.promotion, name="promotion"),
     path(f"{_one}actions/", promotions.promotion_actions, name="promotion-actions"),

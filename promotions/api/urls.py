@@ -14,6 +14,7 @@ from promotions.api.views.catalogue import Applications, Environments, Stages, V
 from promotions.api.views.governance import Locks
 from promotions.api.views.machinery import Deliveries, Runs, Upstreams
 from promotions.api.views.promotions import Promotions
+from promotions.api.views.recovery import Reviews
 from promotions.api.views.releases import Releases
 
 router = DefaultRouter()
@@ -25,6 +26,7 @@ router.register("versions", Versions, basename="api-version")
 router.register("promotions", Promotions, basename="api-promotion")
 router.register("releases", Releases, basename="api-release")
 router.register("locks", Locks, basename="api-lock")
+router.register("reviews", Reviews, basename="api-review")
 router.register("runs", Runs, basename="api-run")
 router.register("deliveries", Deliveries, basename="api-delivery")
 router.register("upstreams", Upstreams, basename="api-upstream")

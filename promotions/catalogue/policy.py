@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from promotions.catalogue.problems import Problems, shown, suggestion
 from promotions.catalogue.reading import Keys, line_of
 from promotions.catalogue.rows import Row
 from promotions.choices import Role, Severity
-from promotions.policy.rules import PREVIOUS
+from promotions.policy.rules import BREAKABLE, CAUSES, LET_OFF, PREVIOUS
 from promotions.policy.windows import BadRule, check_cron, length, local_time, zone
 
 _NEEDS = "needs starts with ends or lasts, or from with to."
@@ -34,6 +34,8 @@ def policy_of(keys: Keys, *, guarded: bool) -> dict[str, Any]:
         "pipeline_green": below.flag("pipeline_green", False),
         "checks": _checks(below),
         "time_zone": _zone(below, ""),
+        "rollback": _rollback(below),
+        "break_glass": _break_glass(below),
     }
     if (values["soak"] or values["verified_upstream"]) and not values["requires"]:
         below.missing("requires", "It is where the version must soak or be verified.")
@@ -90,6 +92,54 @@ def _checks(keys: Keys) -> list[dict[str, str]]:
             rule.wrong("group", "means something only without url: then its members report the state.")
         found.append({"name": name, "url": url, "secret": secret, "group": group})
         rule.finish()
+    return found
+
+
+def _rollback(keys: Keys) -> dict[str, Any]:
+    """Only what is set: what is absent is as for every promotion."""
+    if "rollback" not in keys:
+        return {}
+    below = keys.keys("rollback")
+    values: dict[str, Any] = {
+        "skip": _names(below, "skip", LET_OFF),
+        "automatic": _names(below, "automatic", CAUSES),
+        "degraded_for": _minutes(below, "degraded_for"),
+        "watch": _minutes(below, "watch"),
+    }
+    for key in ("degraded_for", "watch"):
+        if key in below and not values["automatic"]:
+            below.wrong(key, "means something only with automatic.")
+    found = {name: value for name, value in values.items() if value}
+    if "required_approvals" in below:
+        # 0 is a rule, too: roll-backs then go by themselves.
+        found["required_approvals"] = below.number("required_approvals", 0, most=100)
+    below.finish()
+    return found
+
+
+def _break_glass(keys: Keys) -> dict[str, Any]:
+    """An empty list of gates is a rule, too: nobody breaks the glass there."""
+    if "break_glass" not in keys:
+        return {}
+    below = keys.keys("break_glass")
+    found: dict[str, Any] = {}
+    if "roles" in below:
+        found["roles"] = _names(below, "roles", tuple(Role.values))
+        if not found["roles"]:
+            below.wrong("roles", "must name at least one role; gates: [] closes it to everybody.")
+    if "gates" in below:
+        found["gates"] = _names(below, "gates", BREAKABLE)
+    below.finish()
+    return found
+
+
+def _names(keys: Keys, key: str, known: Sequence[str]) -> list[str]:
+    found = []
+    for name, line in keys.texts(key):
+        if name not in known:
+            hint = suggestion(name, known)
+            keys.problems.add(line, keys.at(key), f"{shown(name)} is not one of {', '.join(known)}.{hint}")
+        found.append(name)
     return found
 
 

@@ -16,6 +16,7 @@ from promotions.models.governance import (
 from promotions.models.inbound import Delivery
 from promotions.models.observed import BranchTip, ManifestHistory, StageState, Upstream
 from promotions.models.promotion import Approval, Promotion, StepResult
+from promotions.models.recovery import AutomaticRollback, BreakGlass, ReviewTask
 from promotions.models.release import Release, companions
 from promotions.models.runs import PipelineRun, StepLog, TaskRun
 from promotions.models.signin import Session, SignInAttempt
@@ -29,8 +30,10 @@ __all__ = [
     "Approval",
     "AuditEntry",
     "AuditHead",
+    "AutomaticRollback",
     "Automation",
     "BranchTip",
+    "BreakGlass",
     "CheckResult",
     "Commit",
     "Comparison",
@@ -51,6 +54,7 @@ __all__ = [
     "Promotion",
     "Release",
     "Residence",
+    "ReviewTask",
     "RoleGrant",
     "Schedule",
     "Session",

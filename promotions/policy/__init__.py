@@ -1,6 +1,6 @@
 """May it, and why not: pure gates over facts gathered from our own tables."""
 
-from promotions.policy.facts import gather
+from promotions.policy.facts import approvals_needed, gather, rules_for
 from promotions.policy.gates import GATES, Gate, refusals, stopping
 from promotions.policy.terms import Act, Facts, Refusal, Refused, Weight
 
@@ -12,7 +12,9 @@ __all__ = [
     "Refusal",
     "Refused",
     "Weight",
+    "approvals_needed",
     "gather",
     "refusals",
+    "rules_for",
     "stopping",
 ]

@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
-from promotions.choices import PromotionStatus, Role
+from promotions.choices import PromotionKind, PromotionStatus, Role
 from promotions.models import ImageVersion, Promotion, Stage, StageState
 from promotions.policy import gathering, releases
 from promotions.policy.access import Visitor, holders, holds
@@ -27,12 +27,18 @@ def gather(
     change_problem: str = "",
     change_is_empty: bool = False,
     at: datetime | None = None,
+    rolling_back: bool = False,
+    breaking: frozenset[str] = frozenset(),
 ) -> Facts:
-    """Return the facts about `actor` (None: Slipway) bringing `version` to `stage`, at a moment (now)."""
+    """Return the facts about `actor` (None: Slipway) bringing `version` to `stage`, at a moment (now).
+
+    `rolling_back` and `breaking` (the gates that glass would be broken for) speak of one that is not
+    requested yet.
+    """
     visitor: Visitor = actor or AnonymousUser()
     user = visitor if isinstance(visitor, User) else None
     people = list(holders(Role.APPROVER, stage))
-    rules, now = Rules.of(stage.environment.policy), at or timezone.now()
+    rules, now = rules_for(stage, version, promotion, rolling_back=rolling_back), at or timezone.now()
     authors = gathering.authors(stage, version, promotion) if rules.bar_authors else None
     standing = gathering.approvals(stage, promotion, rules, authors, now)
     freezes = gathering.freezes(stage, rules, now)
@@ -55,7 +61,7 @@ def gather(
         others_open=_others_open(stage, promotion),
         change_problem=change_problem,
         change_is_empty=change_is_empty,
-        required_approvals=stage.environment.required_approvals,
+        required_approvals=approvals_needed(stage, rules),
         approved_by=tuple(approval.person_name for approval in standing.counting),
         approved_keys=tuple(standing.keys),
         now=now,
@@ -76,7 +82,28 @@ def gather(
         checks=gathering.checks(promotion, rules),
         release=releases.turn_of(promotion, now) if promotion and promotion.release_id else None,
         schedule=gathering.schedule(promotion),
+        skipped=rules.skipped
+        | gathering.broken_glass(stage, promotion, rules)
+        | (breaking & rules.break_glass.gates),
     )
+
+
+def rules_for(
+    stage: Stage, version: ImageVersion, promotion: Promotion | None = None, *, rolling_back: bool = False
+) -> Rules:
+    """Return the Environment's rules, eased where a roll-back brings back what has proved itself here."""
+    rules = Rules.of(stage.environment.policy)
+    if promotion is not None:
+        rolling_back = promotion.kind == PromotionKind.ROLLBACK
+    if rolling_back and gathering.proven_here(stage, version, promotion):
+        return rules.for_rollback()
+    return rules
+
+
+def approvals_needed(stage: Stage, rules: Rules) -> int:
+    """Return how many people must approve in all."""
+    own = rules.required_approvals
+    return stage.environment.required_approvals if own is None else own
 
 
 def _has_decided(user: User | None, promotion: Promotion | None) -> bool:

@@ -25,6 +25,7 @@ from promotions.policy.governance import (
 )
 from promotions.policy.quorum import unfilled
 from promotions.policy.releases import in_turn
+from promotions.policy.rules import BREAKABLE
 from promotions.policy.terms import Act, Facts, OpenPromotion, Refusal, Refused, Weight
 
 __all__ = ["GATES", "Act", "Facts", "Gate", "OpenPromotion", "Refusal", "Refused", "refusals", "stopping"]
@@ -220,9 +221,14 @@ GATES: dict[Act, tuple[Gate, ...]] = {
 }
 
 
+# Whatever the facts claim, nothing else is ever passed. Locks differ among themselves: `not_locked` looks.
+_PASSABLE = frozenset(BREAKABLE) - {"lock", "emergency-stop"}
+
+
 def refusals(act: Act, facts: Facts) -> list[Refusal]:
     """Return every gate's refusal: the one list for the button, the explanation and the API's 409."""
-    return [refusal for gate in GATES[act] if (refusal := gate(facts)) is not None]
+    found = [refusal for gate in GATES[act] if (refusal := gate(facts)) is not None]
+    return [refusal for refusal in found if refusal.gate not in facts.skipped & _PASSABLE]
 
 
 def stopping(found: list[Refusal]) -> list[Refusal]:

@@ -11,9 +11,11 @@ from django.contrib.auth.models import User
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from promotions.choices import CheckState, EditStyle, PromotionStatus, Role
+from promotions.choices import AutomaticState, CheckState, EditStyle, PromotionStatus, Role
 from promotions.models import (
     Approval,
+    AutomaticRollback,
+    BreakGlass,
     Comparison,
     FreezeException,
     FreezePeriod,
@@ -51,6 +53,7 @@ def locks(stage: Stage) -> tuple[LockFact, ...]:
             lock.set_by_name,
             lock.set_at,
             tuple(person_name(person) for person in keepers(lock.application, lock.environment)),
+            is_everything=lock.application is None and lock.environment is None,
         )
         for lock in found
     )
@@ -138,6 +141,39 @@ def ran_here_before(stage: Stage, version: ImageVersion, promotion: Promotion | 
     if promotion is not None:
         before = before.exclude(pk=promotion.pk)
     return before.exists()
+
+
+def proven_here(stage: Stage, version: ImageVersion, promotion: Promotion | None) -> bool:
+    """Only what has proved itself here comes back by the easier rules for roll-backs.
+
+    It was promoted here with success that lasted; or it was here before Slipway, and one that was
+    promoted replaced it. One that failed here, or was only seen here, has proved nothing.
+    """
+    others = stage.promotions.exclude(pk=promotion.pk) if promotion else stage.promotions.all()
+    own = others.filter(version=version)
+    if (last := own.filter(status=PromotionStatus.SUCCEEDED).first()) is not None:
+        return not AutomaticRollback.objects.filter(promotion=last, state=AutomaticState.REQUESTED).exists()
+    replaced = others.filter(from_version=version).exclude(target_commit="")
+    return replaced.exists() and not own.exclude(written_commit="", target_commit="").exists()
+
+
+def broken_glass(stage: Stage, promotion: Promotion | None, rules: Rules) -> frozenset[str]:
+    """Return the gates that broken glass lets the promotion pass.
+
+    It counts for the change it was broken for, while its person holds the role, and never for more than
+    the Environment lets it.
+    """
+    if promotion is None:
+        return frozenset()
+    found: set[str] = set()
+    for glass in BreakGlass.objects.filter(promotion=promotion, change_hash=promotion.change_hash):
+        if glass.person is not None and may_break(glass.person, stage, rules):
+            found |= set(glass.gates)
+    return rules.break_glass.gates & found
+
+
+def may_break(person: User, stage: Stage, rules: Rules) -> bool:
+    return any(holds(person, Role(role), stage) for role in rules.break_glass.roles)
 
 
 def upstream_stages(stage: Stage, rules: Rules) -> list[Stage]:

@@ -11,7 +11,7 @@ from django.utils.translation import ngettext
 
 from promotions.choices import CheckState, Severity
 from promotions.policy.schedule import shown
-from promotions.policy.terms import Facts, Refusal, UpstreamFact, Weight
+from promotions.policy.terms import Facts, LockFact, Refusal, UpstreamFact, Weight
 
 _GREEN = ("success", "skipped")
 _RED = ("failed", "canceled")
@@ -27,9 +27,10 @@ def when(at: datetime) -> str:
 
 
 def not_locked(facts: Facts) -> Refusal | None:
-    if not facts.locks:
+    closing = [lock for lock in facts.locks if _name(lock) not in facts.skipped]
+    if not closing:
         return None
-    lock = facts.locks[0]
+    lock = closing[0]
     return Refusal(
         "lock",
         _("%(person)s locked %(place)s at %(since)s: %(reason)s")
@@ -37,6 +38,11 @@ def not_locked(facts: Facts) -> Refusal | None:
         _("%(people)s, by lifting the lock") % {"people": names(lock.keepers)},
         Weight.HOLDS,
     )
+
+
+def _name(lock: LockFact) -> str:
+    """Glass that is broken for a locked place does not reach the emergency stop."""
+    return "emergency-stop" if lock.is_everything else "lock"
 
 
 def not_frozen(facts: Facts) -> Refusal | None:

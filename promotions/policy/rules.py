@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 PREVIOUS = "previous"
+# What an Environment may let a roll-back off. What runs, who asks and what people closed stays asked.
+LET_OFF = ("order", "soak", "verification", "scan", "pipeline", "checks", "authors", "freeze")
+# What broken glass may pass. Never among it: roles, four eyes, the image itself, the change's hash.
+BREAKABLE = (*LET_OFF, "approvals", "blocked", "lock", "emergency-stop")
+BROKEN_BY_DEFAULT = (*LET_OFF, "approvals")
+# What may have Slipway roll back by itself.
+CAUSES = ("verification", "degraded")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +38,51 @@ class CheckRule:
 
 
 @dataclass(frozen=True, slots=True)
+class RollbackRules:
+    """What holds for roll-backs instead. `required_approvals` None: as for every promotion.
+
+    After a promotion succeeded its application is watched for `watch`; one that is Degraded for
+    `degraded_for` is rolled back, where `automatic` names it.
+    """
+
+    required_approvals: int | None = None
+    skip: frozenset[str] = frozenset()
+    automatic: frozenset[str] = frozenset()
+    degraded_for: timedelta = timedelta(minutes=10)
+    watch: timedelta = timedelta(hours=1)
+
+    @classmethod
+    def of(cls, written: Mapping[str, Any]) -> RollbackRules:
+        return cls(
+            required_approvals=written.get("required_approvals"),
+            skip=frozenset(written.get("skip", ())) & frozenset(LET_OFF),
+            automatic=frozenset(written.get("automatic", ())),
+            degraded_for=timedelta(minutes=written.get("degraded_for", 10)),
+            watch=timedelta(minutes=written.get("watch", 60)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class BreakGlassRules:
+    """Who may break the glass (any of `roles`), and which gates that passes."""
+
+    roles: tuple[str, ...] = ("admin",)
+    gates: frozenset[str] = frozenset(BROKEN_BY_DEFAULT)
+
+    @classmethod
+    def of(cls, written: Mapping[str, Any]) -> BreakGlassRules:
+        return cls(
+            roles=tuple(written.get("roles", ("admin",))),
+            gates=frozenset(written.get("gates", BROKEN_BY_DEFAULT)) & frozenset(BREAKABLE),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
     """`requires` names environments, or holds "previous"; `worst_finding` is Harbor's word, "" for any.
 
     `time_zone` is where people who set times for promotions live, "" for the site's.
+    `required_approvals` (None: the Environment's number) and `skipped` are set for roll-backs only.
     """
 
     requires: tuple[str, ...] = ()
@@ -48,6 +96,10 @@ class Rules:
     checks: tuple[CheckRule, ...] = ()
     gitlab_freezes: bool = True
     time_zone: str = ""
+    rollback: RollbackRules = RollbackRules()
+    break_glass: BreakGlassRules = BreakGlassRules()
+    required_approvals: int | None = None
+    skipped: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, policy: Mapping[str, Any]) -> Rules:
@@ -65,4 +117,18 @@ class Rules:
             checks=tuple(CheckRule(**rule) for rule in policy.get("checks", ())),
             gitlab_freezes=bool(policy.get("gitlab_freezes", True)),
             time_zone=str(policy.get("time_zone", "")),
+            rollback=RollbackRules.of(policy.get("rollback", {})),
+            break_glass=BreakGlassRules.of(policy.get("break_glass", {})),
+        )
+
+    def for_rollback(self) -> Rules:
+        """Return the rules as they hold for bringing back what has proved itself here."""
+        own = self.rollback
+        return replace(
+            self,
+            # A number of its own takes the place of the groups' seats, too.
+            approvals=self.approvals if own.required_approvals is None else (),
+            bar_authors=self.bar_authors and "authors" not in own.skip,
+            required_approvals=own.required_approvals,
+            skipped=own.skip,
         )

@@ -76,13 +76,14 @@ class OpenPromotion:
 
 @dataclass(frozen=True, slots=True)
 class LockFact:
-    """`place` is as people know it; `keepers` can lift it."""
+    """`place` is as people know it; `keepers` can lift it. On everything it is the emergency stop."""
 
     place: str
     reason: str
     by: str
     since: datetime
     keepers: tuple[str, ...] = ()
+    is_everything: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +190,8 @@ class Facts:
 
     `approved_by` counts only people who hold the role now and approved this very change in time.
     `expired` are those whose approval has grown too old. `authors_known` is False while nobody has read
-    whose commits the change brings, and an Environment asks for it.
+    whose commits the change brings, and an Environment asks for it. `skipped` names the gates that broken
+    glass or the rules for roll-backs let it pass.
     """
 
     stage: str
@@ -229,3 +231,4 @@ class Facts:
     checks: tuple[CheckFact, ...] = ()
     release: ReleaseFact | None = None
     schedule: ScheduleFact | None = None
+    skipped: frozenset[str] = frozenset()

@@ -18,8 +18,10 @@ from promotions.present.history import ManifestCommit, manifest_commits
 from promotions.present.links import safe_url
 from promotions.present.marks import Mark, health_mark, run_mark, sync_mark
 from promotions.present.matrix import UnderWay, open_promotions, stages, state_of, under_way
+from promotions.present.rollbacks import PastRow, history_url, past_rows
 
 _NEWEST_VERSIONS = 50
+_NEWEST_PAST = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,8 @@ class StageCard:
     notes: tuple[str, ...]
     lock_query: str
     automation: AutomationNote | None
+    past: tuple[PastRow, ...] = ()
+    history_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +150,8 @@ def _card(
         notes=marks.notes(stage),
         lock_query=f"application={stage.application.slug}&environment={stage.environment.slug}",
         automation=automation,
+        past=past_rows(stage, limit=_NEWEST_PAST),
+        history_url=history_url(stage),
     )
 
 

@@ -12,9 +12,12 @@ from promotions.choices import PromotionStatus, StepName
 from promotions.models import (
     Approval,
     AuditEntry,
+    AutomaticRollback,
+    BreakGlass,
     CheckResult,
     FreezeException,
     Promotion,
+    ReviewTask,
     Schedule,
     StepResult,
 )
@@ -64,6 +67,16 @@ class CheckRow:
 
 
 @dataclass(frozen=True, slots=True)
+class GlassRow:
+    """`counts` while the change is the one it was broken for."""
+
+    glass: BreakGlass
+    review: ReviewTask
+    gates: str
+    counts: bool
+
+
+@dataclass(frozen=True, slots=True)
 class AuditRow:
     at: datetime
     actor: str
@@ -96,6 +109,8 @@ class PromotionPage:
     rollback_of: Promotion | None
     rollbacks: tuple[Promotion, ...]
     schedule: str
+    automatic: AutomaticRollback | None = None
+    glass: tuple[GlassRow, ...] = ()
 
 
 _ACTIONS = {
@@ -114,6 +129,10 @@ _ACTIONS = {
     "approval.rejected": gettext_lazy("rejected the change"),
     "approval.fallen": gettext_lazy("let the approvals fall"),
     "freeze.excepted": gettext_lazy("let it go during the freeze"),
+    "glass.broken": gettext_lazy("broke the glass"),
+    "review.closed": gettext_lazy("reviewed the broken glass"),
+    "rollback.requested": gettext_lazy("rolled back automatically"),
+    "rollback.left": gettext_lazy("left the roll-back to people"),
     "check.pending": gettext_lazy("began an outside check"),
     "check.passed": gettext_lazy("passed an outside check"),
     "check.failed": gettext_lazy("failed an outside check"),
@@ -150,7 +169,7 @@ def page(key: str) -> PromotionPage | None:
         exception=FreezeException.objects.filter(
             promotion=promotion, change_hash=promotion.change_hash
         ).first(),
-        required_approvals=stage.environment.required_approvals,
+        required_approvals=gather(stage, promotion.version, None, promotion=promotion).required_approvals,
         standing=len(promotion.standing_approvals()),
         steps=tuple(_steps(promotion)),
         contents=contents(stage.application, promotion.from_version, promotion.version),
@@ -159,6 +178,8 @@ def page(key: str) -> PromotionPage | None:
         rollback_of=promotion.rollback_of,
         rollbacks=tuple(promotion.rollbacks.for_pages()),
         schedule=_schedule(promotion),
+        automatic=AutomaticRollback.objects.filter(promotion=promotion).first(),
+        glass=tuple(_glass(promotion)),
     )
 
 
@@ -196,6 +217,13 @@ def _checks(promotion: Promotion) -> list[CheckRow]:
         link = safe_url(result.link) if result else ""
         found.append(CheckRow(name, result, check_mark(result.state if result else "pending"), link))
     return found
+
+
+def _glass(promotion: Promotion) -> list[GlassRow]:
+    return [
+        GlassRow(glass, glass.review, ", ".join(glass.gates), glass.change_hash == promotion.change_hash)
+        for glass in promotion.broken_glass.select_related("review")
+    ]
 
 
 def _steps(promotion: Promotion) -> list[StepRow]:

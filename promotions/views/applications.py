@@ -14,6 +14,7 @@ from promotions.present import actions, promotions, runs
 from promotions.present import application as present
 from promotions.present.actions import Candidates
 from promotions.present.matrix import stages, state_of
+from promotions.present.rollbacks import past_rows
 from promotions.views.permissions import PageRequest, Permission, requires
 from promotions.views.rendering import page
 
@@ -48,6 +49,13 @@ def candidates(request: PageRequest, application: Application, environment: str)
     state = state_of(stage)
     _have_read(application, state.running_version if state else None, [found])
     return render(request, "parts/candidates.html", {"candidates": found})
+
+
+@requires(Permission.SEE_APPLICATION)
+def stage_history(request: PageRequest, application: Application, environment: str) -> HttpResponse:
+    """Every version that the Stage ran, each with a way back to it."""
+    stage = get_object_or_404(stages(), application=application, environment__slug=environment)
+    return page(request, "stage_history.html", {"stage": stage, "past": past_rows(stage)})
 
 
 def _have_read(application: Application, running: ImageVersion | None, found: Iterable[Candidates]) -> None:

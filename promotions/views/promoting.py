@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils.translation import gettext as _
 
-from promotions import comparisons, operations, scheduling
+from promotions import comparisons, operations, rollbacks, scheduling
 from promotions.forms import PromoteForm
 from promotions.models import Application, ImageVersion, Promotion, Stage
 from promotions.policy import Refused, Weight, stopping
@@ -26,11 +26,12 @@ _TYPED = ("reason", "not_before", "until", "time_zone")
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is about to be asked for."""
+    """What is about to be asked for: a roll-back of one promotion, to any past version, or a promotion."""
 
     stage: Stage
     version: ImageVersion
     rollback_of: Promotion | None = None
+    rolls_back: bool = False
 
     def when(self, form: PromoteForm) -> When | None:
         """Return the times that were written into the form; raises BadTime."""
@@ -41,6 +42,8 @@ class Wish:
         reason, seen = form.cleaned_data["reason"], form.cleaned_data["seen_hash"]
         if self.rollback_of is not None:
             return operations.roll_back(self.rollback_of, by=by.user, reason=reason, seen_hash=seen)
+        if self.rolls_back:
+            return rollbacks.request(self.stage, self.version, by=by.user, reason=reason, seen_hash=seen)
         return operations.request_promotion(
             self.stage, self.version, by=by.user, reason=reason, seen_hash=seen, when=when
         )
@@ -62,7 +65,20 @@ def roll_back(request: PageRequest, promotion: Promotion) -> HttpResponse:
         return redirect(promotion)
     stage = get_object_or_404(stages(), pk=promotion.stage_id)
     version = get_object_or_404(ImageVersion.objects.select_related("image"), pk=target.pk)
-    return _ask(request, Wish(stage, version, promotion))
+    return _ask(request, Wish(stage, version, promotion, rolls_back=True))
+
+
+@requires(Permission.SEE_APPLICATION, "GET", "POST")
+def roll_back_to(
+    request: PageRequest, application: Application, environment: str, version_id: int
+) -> HttpResponse:
+    """Ask for any version that the Stage ran before."""
+    stage = get_object_or_404(stages(), application=application, environment__slug=environment)
+    versions = ImageVersion.objects.select_related("image").filter(image__application=application)
+    version = get_object_or_404(versions, pk=version_id)
+    if not rollbacks.ran_here(stage, version):
+        raise Http404
+    return _ask(request, Wish(stage, version, rolls_back=True))
 
 
 def _ask(request: PageRequest, wish: Wish) -> HttpResponse:
@@ -92,7 +108,7 @@ def _confirmation(
 ) -> HttpResponse:
     """Show the change as it is now, with its hash: what is sent next is bound to it."""
     stage, version = wish.stage, wish.version
-    preview = operations.preview(stage, version, request.user)
+    preview = operations.preview(stage, version, request.user, rolling_back=wish.rolls_back)
     state = state_of(stage)
     running = state.running_version if state else None
     if running is not None:
@@ -114,10 +130,12 @@ def _confirmation(
         "refusals": stopping(preview.refusals),
         "waits_for": [each for each in preview.refusals if each.weight == Weight.DEFERS],
         "contents": contents(stage.application, running, version),
+        "reverting": rollbacks.reverting(stage, version, change) if wish.rolls_back else None,
+        "approvals_needed": preview.approvals_needed,
         "form": shown,
         "seen_hash": change.hash if change else "",
         "back_url": wish.rollback_of.get_absolute_url() if wish.rollback_of else stage.get_absolute_url(),
-        "is_rollback": wish.rollback_of is not None,
+        "is_rollback": wish.rolls_back,
         "action_url": request.path,
         **(problem_context(error) if isinstance(error, StaleState) else {}),
     }
@@ -132,6 +150,6 @@ def _title(wish: Wish) -> str:
         "version": wish.version.label,
         "environment": wish.stage.environment.name,
     }
-    if wish.rollback_of is not None:
+    if wish.rolls_back:
         return _("Roll %(application)s back to %(version)s in %(environment)s?") % words
     return _("Promote %(application)s to %(version)s in %(environment)s?") % words

@@ -206,7 +206,7 @@ def retry(request: PageRequest, release: Release) -> HttpResponse:
 
 @requires(Permission.SEE_APPLICATION, "GET", "POST")
 def roll_back(request: PageRequest, release: Release) -> HttpResponse:
-    preview = operations.preview(operations.way_back(release), request.user)
+    preview = operations.preview(operations.way_back(release), request.user, rolling_back=True)
     form = PromoteForm(request.POST or None, initial={"seen_hash": preview.hash})
     words = {
         "question": _("Roll this release back?"),

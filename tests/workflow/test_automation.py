@@ -26,6 +26,7 @@ from promotions.models import (
     StageState,
 )
 from promotions.policy import Act, Refused, gather, refusals
+from promotions.policy.access import system_account
 from promotions.workflow import StaleState
 from tests import cast
 from tests.workflow.conftest import at_once
@@ -86,13 +87,13 @@ def test_the_newest_version_is_asked_for_by_slipway_and_arrives(
 
 
 def test_nobody_can_sign_in_as_slipway(stage: Stage, client: Client) -> None:
-    account = automation.account()
+    account = system_account()
     account.set_password("known")
     account.save()
     assert authenticate(username=account.username, password="known") is None
     client.force_login(account)
     assert client.get("/").status_code == 302
-    assert automation.account() == account
+    assert system_account() == account
 
 
 def test_slipway_asks_only_where_the_catalogue_says_so_and_never_approves(
@@ -102,7 +103,7 @@ def test_slipway_asks_only_where_the_catalogue_says_so_and_never_approves(
     automation.look_at(stage.pk)
     assert not Promotion.objects.exists()
     by_hand = Stage.objects.get(pk=stage.pk)
-    account = automation.account()
+    account = system_account()
     assert [r.gate for r in refusals(Act.REQUEST, gather(by_hand, catalogue.newer, account))] == ["role"]
     Stage.objects.update(promote=PromoteMode.AUTOMATICALLY)
     facts = gather(Stage.objects.get(pk=stage.pk), catalogue.newer, account)

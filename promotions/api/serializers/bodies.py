@@ -9,6 +9,7 @@ from rest_framework import serializers
 
 from promotions.catalogue.problems import suggestion
 from promotions.choices import CheckState
+from promotions.policy.rules import BREAKABLE
 
 LONGEST = 2000
 
@@ -73,6 +74,33 @@ class AbortRequest(Body):
 class RollBackRequest(Body):
     reason = serializers.CharField(max_length=LONGEST)
     change_hash = serializers.CharField(max_length=64, required=False)
+
+
+class StageRollBackRequest(RollBackRequest):
+    version = serializers.IntegerField(help_text="A version that the Stage ran, by id")
+
+
+class _Breaking(Body):
+    gates = serializers.ListField(
+        child=serializers.ChoiceField(choices=BREAKABLE),
+        allow_empty=False,
+        help_text="The gates to be passed, of those that the Environment lets be broken",
+    )
+    reason = serializers.CharField(max_length=LONGEST, help_text="Why it can't wait")
+    confirm = serializers.CharField(max_length=300, help_text="The stage's name, as the pages show it")
+
+
+class BreakGlassRequest(_Breaking):
+    change_hash = serializers.CharField(max_length=64, help_text="The hash of the change you let go")
+
+
+class PromoteThroughGlassRequest(_Breaking):
+    version = serializers.IntegerField(help_text="The ImageVersion, by id")
+    change_hash = serializers.CharField(max_length=64, required=False)
+
+
+class ReviewRequest(Body):
+    comment = serializers.CharField(max_length=LONGEST, help_text="What the review found")
 
 
 class LockRequest(Body):

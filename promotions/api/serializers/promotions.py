@@ -8,6 +8,7 @@ from rest_framework import serializers
 
 from promotions import scheduling
 from promotions.api.serializers.catalogue import EditSerializer, VersionInShortSerializer
+from promotions.api.serializers.recovery import AutomaticRollbackSerializer, BreakGlassSerializer
 from promotions.models import Approval, CheckResult, Promotion, Schedule, StepResult
 
 
@@ -95,6 +96,8 @@ class PromotionDetailSerializer(PromotionSerializer):
     steps = StepSerializer(many=True, read_only=True)
     approvals = ApprovalSerializer(many=True, read_only=True)
     checks = CheckSerializer(many=True, read_only=True)
+    broken_glass = BreakGlassSerializer(many=True, read_only=True)
+    automatic_rollback = AutomaticRollbackSerializer(read_only=True, allow_null=True, default=None)
     verification_runs = serializers.PrimaryKeyRelatedField[Any](many=True, read_only=True)
 
     class Meta(PromotionSerializer.Meta):
@@ -106,5 +109,7 @@ class PromotionDetailSerializer(PromotionSerializer):
             "steps",
             "approvals",
             "checks",
+            "broken_glass",
+            "automatic_rollback",
             "verification_runs",
         )

@@ -6,7 +6,10 @@ from typing import ClassVar, TypeVar
 
 from django.contrib.auth.models import User
 from django.db.models import Model, QuerySet
+from django.http import Http404
+from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiResponse
+from rest_framework.exceptions import ValidationError
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.serializers import BaseSerializer
@@ -16,7 +19,7 @@ from rest_framework.viewsets import ReadOnlyModelViewSet
 from promotions.api.querying import Filters
 from promotions.api.scopes import SIGNED_IN, NotNarrowed, applications_of, token_of
 from promotions.api.serializers.bodies import Body, Conflict, Problem
-from promotions.models import Application
+from promotions.models import Application, ImageVersion
 from promotions.policy.access import may_replay, may_see_machinery
 
 Row = TypeVar("Row", bound=Model)
@@ -84,3 +87,13 @@ def said(body: type[Body], request: Request) -> dict[str, str]:
     serializer = body(data=request.data)
     serializer.is_valid(raise_exception=True)
     return dict(serializer.validated_data)
+
+
+def version_or_404(number: str, applications: QuerySet[Application]) -> ImageVersion:
+    """Return the version with this id among what the caller may see."""
+    if not (number.isascii() and number.isdigit()):
+        raise ValidationError({"version": ["The id of an ImageVersion is needed."]})
+    if len(number) > 18:
+        raise Http404
+    visible = ImageVersion.objects.select_related("image").filter(image__application__in=applications)
+    return get_object_or_404(visible, pk=int(number))

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from django.db.models import QuerySet
-from django.http import Http404
-from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.decorators import action
-from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -22,7 +19,8 @@ from promotions.api.serializers.catalogue import (
     StageSerializer,
     VersionSerializer,
 )
-from promotions.api.views.base import NOT_FOUND, OUTCOMES, Records, caller, said
+from promotions.api.views.base import NOT_FOUND, OUTCOMES, Records, caller, said, version_or_404
+from promotions.api.views.recovery import StageRecovery
 from promotions.choices import Risk
 from promotions.models import Application, Environment, ImageVersion, Stage
 from promotions.policy.access import may_see_machinery
@@ -60,7 +58,7 @@ class Environments(Records[Environment]):
         return Environment.objects.none()
 
 
-class Stages(Records[Stage]):
+class Stages(StageRecovery):
     """One Application in one Environment, with the three answers: desired, running, promoted."""
 
     queryset = Stage.objects.all()
@@ -170,13 +168,3 @@ class Versions(Records[ImageVersion]):
         version, body = self.get_object(), said(ReasonRequest, request)
         governing.unblock(version, by=caller(request), reason=body["reason"])
         return Response(VersionSerializer(self.get_object()).data)
-
-
-def version_or_404(number: str, applications: QuerySet[Application]) -> ImageVersion:
-    """Return the version with this id among what the caller may see."""
-    if not (number.isascii() and number.isdigit()):
-        raise ValidationError({"version": ["The id of an ImageVersion is needed."]})
-    if len(number) > 18:
-        raise Http404
-    visible = ImageVersion.objects.select_related("image").filter(image__application__in=applications)
-    return get_object_or_404(visible, pk=int(number))

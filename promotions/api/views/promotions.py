@@ -13,10 +13,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
-from promotions import governing, operations, scheduling
+from promotions import emergency, governing, operations, scheduling
 from promotions.api.serializers.bodies import (
     AbortRequest,
     ApprovalRequest,
+    BreakGlassRequest,
     CheckRequest,
     ExceptionRequest,
     Nothing,
@@ -25,8 +26,8 @@ from promotions.api.serializers.bodies import (
     ScheduledRequest,
 )
 from promotions.api.serializers.promotions import PromotionDetailSerializer, PromotionSerializer
-from promotions.api.views.base import OUTCOMES, Records, caller, said
-from promotions.api.views.catalogue import version_or_404
+from promotions.api.views.base import OUTCOMES, Records, caller, said, version_or_404
+from promotions.api.views.recovery import glass_of
 from promotions.choices import CheckState, PromotionKind, PromotionStatus, TokenScope
 from promotions.models import Promotion, Stage
 from promotions.policy.schedule import BadTime, When
@@ -51,7 +52,11 @@ class Promotions(Records[Promotion]):
     queryset = Promotion.objects.all()
     serializer_class = PromotionSerializer
     detail_serializer = PromotionDetailSerializer
-    scopes = {"approve": TokenScope.APPROVE, "reject": TokenScope.APPROVE}
+    scopes = {
+        "approve": TokenScope.APPROVE,
+        "reject": TokenScope.APPROVE,
+        "break_glass": TokenScope.APPROVE,
+    }
     filters = {
         "application": "stage__application__slug",
         "environment": "stage__environment__slug",
@@ -71,7 +76,7 @@ class Promotions(Records[Promotion]):
             return promotions.defer("diff", "previous_diff")
         return promotions.select_related(
             "stage__image", "stage__manifest_connection", "stage__application__source_connection"
-        ).prefetch_related("steps", "approvals", "verification_runs", "checks")
+        ).prefetch_related("steps", "approvals", "verification_runs", "checks", "broken_glass__review")
 
     def _answer(self, promotion: Promotion, code: int = status.HTTP_200_OK) -> Response:
         """Answer with the promotion as it is now."""
@@ -143,6 +148,16 @@ class Promotions(Records[Promotion]):
         promotion, body = self.get_object(), said(ExceptionRequest, request)
         governing.except_from_freeze(
             promotion, by=caller(request), change_hash=body["change_hash"], reason=body["reason"]
+        )
+        return self._answer(promotion)
+
+    @extend_schema(request=BreakGlassRequest, responses=_DONE)
+    @action(detail=True, methods=["post"], url_path="break-glass")
+    def break_glass(self, request: Request, pk: str) -> Response:
+        """Let this promotion pass the named gates. The chat is told, and somebody else must review it."""
+        promotion, body = self.get_object(), said(BreakGlassRequest, request)
+        emergency.break_glass(
+            promotion, glass_of(dict(body)), by=caller(request), change_hash=body["change_hash"]
         )
         return self._answer(promotion)
 

@@ -27,8 +27,7 @@ from promotions.api.serializers.releases import (
     ReleaseRequest,
     ReleaseSerializer,
 )
-from promotions.api.views.base import OUTCOMES, Records, caller, said
-from promotions.api.views.catalogue import version_or_404
+from promotions.api.views.base import OUTCOMES, Records, caller, said, version_or_404
 from promotions.choices import TokenScope
 from promotions.models import Promotion, Release, Stage
 from promotions.releases import Item
