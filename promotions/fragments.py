@@ -9,7 +9,16 @@ from collections.abc import Callable
 
 from django.template.loader import render_to_string
 
-from promotions.present import application, deliveries, matrix, promotion, promotions, runs, upstreams
+from promotions.present import (
+    application,
+    approvals,
+    deliveries,
+    matrix,
+    promotion,
+    promotions,
+    runs,
+    upstreams,
+)
 
 # Each reads its row by the key; None when the object is gone.
 FRAGMENTS: dict[str, Callable[[str], object | None]] = {
@@ -18,6 +27,8 @@ FRAGMENTS: dict[str, Callable[[str], object | None]] = {
     "versions": application.versions,
     "promotion": promotion.page,
     "promotions": promotions.recent,
+    # Only a sign to ask for the personal parts again.
+    "approvals": approvals.changed,
     "run": runs.run,
     "runs": runs.recent,
     "log": runs.log,

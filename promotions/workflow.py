@@ -103,6 +103,9 @@ def announce_promotion(promotion: Promotion) -> None:
     application_id = promotion.stage.application_id
     announce("promotion", promotion.pk, application_id=application_id)
     announce("promotions", application_id, application_id=application_id)
+    if promotion.status != Status.RUNNING:
+        # What goes on in a running one changes nobody's approvals.
+        announce("approvals", application_id, application_id=application_id)
     announce_stage(promotion.stage)
 
 

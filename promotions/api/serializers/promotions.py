@@ -50,6 +50,14 @@ class PromotionSerializer(serializers.ModelSerializer[Promotion]):
         )
 
 
+class WaitingSerializer(PromotionSerializer):
+    waiting_since = serializers.DateTimeField(source="status_at", read_only=True)
+    edits = EditSerializer(many=True, read_only=True)
+
+    class Meta(PromotionSerializer.Meta):
+        fields = (*PromotionSerializer.Meta.fields, "waiting_since", "edits")
+
+
 class StepSerializer(serializers.ModelSerializer[StepResult]):
     class Meta:
         model = StepResult
