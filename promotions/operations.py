@@ -135,7 +135,6 @@ def _create(
         rendered_note=seen.rendered.note,
         **change_fields(seen.change),
     )
-    tell(promotion, Status.REQUESTED, by=person_name(by))
     record("promotion.requested", subject=promotion, by=by, promotion=promotion, reason=reason.strip())
     announce_promotion(promotion)
     if promotion.from_version is not None:
@@ -143,6 +142,8 @@ def _create(
         comparisons.want(stage.application, promotion.from_version.commit, version.commit)
     if not stage.environment.required_approvals and not rules.approvals:
         transition(promotion, Status.APPROVED, by=None, message=_("This environment asks for no approval."))
+    else:
+        tell(promotion, Status.REQUESTED, by=person_name(by))
     return promotion
 
 

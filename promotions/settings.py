@@ -178,5 +178,8 @@ PROCRASTINATE_WORKER_DEFAULTS = {
 # (reference known-pitfalls.md 14).
 DEGRADED_GRACE = environ.seconds("DEGRADED_GRACE_SECONDS", default=90)
 
+# How long an upstream must be out of reach before people are told.
+UNREACHABLE_AFTER = environ.seconds("UNREACHABLE_AFTER_SECONDS", default=600)
+
 LOGGING_CONFIG = None
 log.configure(json=environ.flag("LOG_JSON", default=False), level=environ.text("LOG_LEVEL", "INFO"))

@@ -17,7 +17,7 @@ from promotions.models.observed import BranchTip, ManifestHistory, StageState, U
 from promotions.models.promotion import Approval, Promotion, StepResult
 from promotions.models.runs import PipelineRun, StepLog, TaskRun
 from promotions.models.signin import Session, SignInAttempt
-from promotions.models.telling import Notification, NotificationChannel
+from promotions.models.telling import Notification, NotificationChannel, Outage, Subscription
 from promotions.models.versions import Commit, Comparison, ImageVersion
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "ManifestHistory",
     "Notification",
     "NotificationChannel",
+    "Outage",
     "PipelineRun",
     "Promotion",
     "Residence",
@@ -53,6 +54,7 @@ __all__ = [
     "StageState",
     "StepLog",
     "StepResult",
+    "Subscription",
     "TaskRun",
     "Upstream",
     "VersionBlock",

@@ -8,6 +8,8 @@ from datetime import timedelta
 from typing import Any
 
 PREVIOUS = "previous"
+# How long a promotion may wait without a known end before people are told.
+STUCK_AFTER = timedelta(minutes=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,10 @@ class CheckRule:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """`requires` names environments, or holds "previous"; `worst_finding` is Harbor's word, "" for any."""
+    """`requires` names environments, or holds "previous"; `worst_finding` is Harbor's word, "" for any.
+
+    After `stuck_after` people are told that a promotion still waits; None: they never are.
+    """
 
     requires: tuple[str, ...] = ()
     soak: timedelta = timedelta(0)
@@ -44,11 +49,13 @@ class Rules:
     pipeline_green: bool = False
     checks: tuple[CheckRule, ...] = ()
     gitlab_freezes: bool = True
+    stuck_after: timedelta | None = STUCK_AFTER
 
     @classmethod
     def of(cls, policy: Mapping[str, Any]) -> Rules:
         """Read the column; the catalogue wrote it, so what is absent has its default."""
         expire = policy.get("approvals_expire")
+        stuck = policy.get("stuck_after", STUCK_AFTER.total_seconds() // 60)
         return cls(
             requires=tuple(policy.get("requires", ())),
             soak=timedelta(minutes=policy.get("soak", 0)),
@@ -60,4 +67,5 @@ class Rules:
             pipeline_green=bool(policy.get("pipeline_green", False)),
             checks=tuple(CheckRule(**rule) for rule in policy.get("checks", ())),
             gitlab_freezes=bool(policy.get("gitlab_freezes", True)),
+            stuck_after=timedelta(minutes=stuck) if stuck else None,
         )
