@@ -77,6 +77,7 @@ class PromotionPage:
     mark: Mark
     is_open: bool
     is_waiting: bool
+    waits_since: datetime | None
     from_text: str
     files: list[DiffFile]
     previous_files: list[DiffFile]
@@ -135,6 +136,7 @@ def page(key: str) -> PromotionPage | None:
         mark=promotion_mark(promotion.status),
         is_open=promotion.is_open,
         is_waiting=promotion.status in _WAITING,
+        waits_since=promotion.waits_since,
         from_text=promotion.from_version.label if promotion.from_version else "",
         files=parse_diff(promotion.diff),
         previous_files=_previous(promotion),

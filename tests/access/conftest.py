@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from promotions import operations
 from promotions.choices import DeliveryOutcome
-from promotions.models import ApiToken, AuditEntry, Stage
+from promotions.models import ApiToken, AuditEntry, NotificationChannel, Stage
 from promotions.tokens import issue_token, service_account
 from promotions.workflow import record
 from tests import cast
@@ -71,6 +71,7 @@ def world(level: Level, catalogue: cast.Catalogue, people: cast.People, gitlab: 
     token = issue_token(who, name="own", by=who)[0] if who else None
     service = issue_token(service_account("ci"), name="ci", by=people.admin, is_service=True)[0]
     waiting = cast.make_promotion(catalogue, somebody)
+    NotificationChannel.objects.create(slug="direct", url="env:NOWHERE", personal="username")
     record("promotion.requested", subject=waiting, by=somebody, promotion=waiting)
     entry = AuditEntry.objects.get(promotion=waiting)
     run = cast.make_run(catalogue)
@@ -122,6 +123,7 @@ def bodies(catalogue: cast.Catalogue) -> dict[str, dict[str, Any]]:
         "promotion-reject": {"seen_hash": cast.HASH, "comment": "No"},
         "promotion-abort": {"reason": "No"},
         "promotion-roll-back": {"seen_hash": seen.hash, "reason": "Back"},
+        "notifications": {"direct-events": ["failed"]},
         "token-make": token,
         "service-token-make": {**token, "account": "new"},
         "api-promotion-list": {"stage": stage, "version": version, "reason": "Go"},

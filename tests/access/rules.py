@@ -57,6 +57,7 @@ RULES: dict[str, Rule] = {
     "approvals": _SIGNED_IN,
     "approvals-list": _SIGNED_IN,
     "approvals-count": _SIGNED_IN,
+    "notifications": Rule(OUTSIDER, acts=OUTSIDER),
     "account": _SIGNED_IN,
     "audit": _SIGNED_IN,
     "audit-export": _SIGNED_IN,

@@ -101,7 +101,7 @@ def test_the_api_lists_the_same_and_a_narrowed_token_less(waiting: Promotion, pe
         response = Client().get("/api/approvals/", headers={"Authorization": f"Bearer {token}"})
         assert response.status_code == 200, response.content
         for found in response.json()["results"]:
-            assert found["waiting_since"]
+            assert found["waits_since"]
             assert found["edits"]
         return [found["id"] for found in response.json()["results"]]
 

@@ -16,6 +16,7 @@ class PromotionSerializer(serializers.ModelSerializer[Promotion]):
     version = VersionInShortSerializer(read_only=True)
     from_version = VersionInShortSerializer(read_only=True, allow_null=True)
     requested_by = serializers.CharField(source="requested_by_name", read_only=True)
+    waits_since = serializers.DateTimeField(read_only=True, allow_null=True)
     is_open = serializers.BooleanField(read_only=True)
     is_retryable = serializers.BooleanField(read_only=True)
 
@@ -38,6 +39,7 @@ class PromotionSerializer(serializers.ModelSerializer[Promotion]):
             "requested_at",
             "status_at",
             "finished_at",
+            "waits_since",
             "step",
             "attempt",
             "is_open",
@@ -51,11 +53,10 @@ class PromotionSerializer(serializers.ModelSerializer[Promotion]):
 
 
 class WaitingSerializer(PromotionSerializer):
-    waiting_since = serializers.DateTimeField(source="status_at", read_only=True)
     edits = EditSerializer(many=True, read_only=True)
 
     class Meta(PromotionSerializer.Meta):
-        fields = (*PromotionSerializer.Meta.fields, "waiting_since", "edits")
+        fields = (*PromotionSerializer.Meta.fields, "edits")
 
 
 class StepSerializer(serializers.ModelSerializer[StepResult]):

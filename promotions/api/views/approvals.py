@@ -25,4 +25,4 @@ class Approvals(ListModelMixin, GenericViewSet[Promotion]):
             return self.queryset
         waiting = [promotion.pk for promotion in awaiting(caller(self.request))]
         visible = Promotion.objects.for_pages().filter(stage__application__in=applications_of(self.request))
-        return visible.filter(pk__in=waiting).order_by("status_at", "id")
+        return visible.filter(pk__in=waiting).prefetch_related("steps").order_by("status_at", "id")
