@@ -27,4 +27,6 @@ def approvals_list(request: PageRequest) -> HttpResponse:
 @never_cache
 @requires(Permission.SIGNED_IN)
 def approvals_count(request: PageRequest) -> HttpResponse:
-    return render(request, "parts/approvals_count.html", {"count": len(awaiting(request.user))})
+    """It asks again at each sign, and does not load itself for ever."""
+    context = {"approvals_waiting": len(awaiting(request.user)), "is_part": True}
+    return render(request, "parts/approvals_count.html", context)
