@@ -120,6 +120,37 @@ class PromotionStatus(TextChoices):
     SUPERSEDED = "superseded", _("superseded")
 
 
+class Event(TextChoices):
+    """What rooms and people may be told of. REACHABLE is nobody's wish: it follows UNREACHABLE."""
+
+    REQUESTED = "requested", _("waiting for approval")
+    APPROVED = "approved", _("approved")
+    REJECTED = "rejected", _("rejected")
+    SUCCEEDED = "succeeded", _("succeeded")
+    FAILED = "failed", _("failed")
+    ERRORED = "errored", _("errored")
+    ROLLED_BACK = "rolled-back", _("rolled back")
+    STUCK = "stuck", _("stuck")
+    ABORTED = "aborted", _("aborted")
+    SUPERSEDED = "superseded", _("superseded")
+    BREAK_GLASS = "break-glass", _("the glass was broken")
+    UNREACHABLE = "unreachable", _("upstream unreachable")
+    REACHABLE = "reachable", _("upstream reachable again")
+
+    @property
+    def wishes(self) -> tuple[str, ...]:
+        """Return the wishes that this event answers: a roll-back that succeeded is both."""
+        more = {Event.ROLLED_BACK: (Event.SUCCEEDED,), Event.REACHABLE: (Event.UNREACHABLE,)}
+        return (self.value, *(event.value for event in more.get(self, ())))
+
+
+class Personal(TextChoices):
+    """What a channel's address is completed with, to reach one person."""
+
+    EMAIL = "email", _("e-mail address")
+    USERNAME = "username", _("user name")
+
+
 OPEN_STATUSES = (PromotionStatus.REQUESTED, PromotionStatus.APPROVED, PromotionStatus.RUNNING)
 RETRYABLE_STATUSES = (PromotionStatus.FAILED, PromotionStatus.ERRORED)
 

@@ -52,6 +52,11 @@ def chat_address(urls: dict[str, str]) -> str:
     return urls["control"].replace("http://", "json://") + "/chat/releases"
 
 
+def direct_address(urls: dict[str, str]) -> str:
+    """Return the address of each person's own room there, with the place for their name."""
+    return urls["control"].replace("http://", "json://") + "/chat/{username}"
+
+
 def chosen(text: str) -> tuple[str, ...]:
     """Return the scenarios that "b", "a,c" or "all" names, in their order; ValueError for others."""
     names = {name.strip() for name in text.lower().split(",") if name.strip()}

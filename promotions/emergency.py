@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from promotions import engine
 from promotions.choices import PromotionStatus, Role
 from promotions.models import BreakGlass, Promotion, ReviewTask, Stage
-from promotions.notifications import URGENT, tell
+from promotions.notifications import tell_of_glass
 from promotions.policy import Act, Refusal, Refused, gather, refusals
 from promotions.policy.access import holders, holds
 from promotions.policy.gathering import may_break
@@ -106,7 +106,6 @@ def break_glass(promotion: Promotion, glass: Glass, *, by: User, change_hash: st
 
 def keep(promotion: Promotion, glass: Glass, by: User) -> None:
     """Write it down, with its review, in the current transaction; the chat is told when that commits."""
-    number = promotion.broken_glass.count() + 1
     broken = BreakGlass.objects.create(
         promotion=promotion,
         person=by,
@@ -129,8 +128,7 @@ def keep(promotion: Promotion, glass: Glass, by: User) -> None:
         "gates": ", ".join(broken.gates),
         "reason": broken.reason,
     }
-    # Each is told: the outbox keeps one message per event.
-    tell(promotion, URGENT if number == 1 else f"{URGENT}-{number}", by=person_name(by), message=message)
+    tell_of_glass(promotion, by=person_name(by), message=message)
     announce_promotion(promotion)
 
 

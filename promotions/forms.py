@@ -120,6 +120,31 @@ class TokenForm(forms.Form):
         field.choices = list(applications)
 
 
+class WishForm(forms.Form):
+    """What one person wants to hear of through one channel. No event chosen means nothing."""
+
+    events = forms.MultipleChoiceField(label=_("Of"), required=False, widget=forms.CheckboxSelectMultiple)
+    applications = forms.MultipleChoiceField(
+        label=_("Only for"),
+        required=False,
+        help_text=_("None chosen means all that you may see."),
+        widget=forms.CheckboxSelectMultiple,
+    )
+
+    def __init__(
+        self,
+        *args: Any,
+        events: Iterable[tuple[str, object]],
+        applications: Iterable[tuple[str, str]],
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        for name, choices in (("events", events), ("applications", applications)):
+            field = self.fields[name]
+            assert isinstance(field, forms.MultipleChoiceField)
+            field.choices = list(choices)
+
+
 class ServiceTokenForm(TokenForm):
     account = forms.RegexField(
         label=_("Service"),

@@ -11,6 +11,7 @@ from django.template.loader import render_to_string
 
 from promotions.present import (
     application,
+    approvals,
     deliveries,
     matrix,
     promotion,
@@ -28,6 +29,8 @@ FRAGMENTS: dict[str, Callable[[str], object | None]] = {
     "promotion": promotion.page,
     "promotions": promotions.recent,
     "member": releases.member,
+    # Only a sign to ask for the personal parts again.
+    "approvals": approvals.changed,
     "run": runs.run,
     "runs": runs.recent,
     "log": runs.log,

@@ -23,6 +23,7 @@ from promotions import (
 from promotions.identity import throttle
 from promotions.models import Application, AuditHead, Image
 from promotions.observers import branches, history, images, pipelines
+from promotions.telling import outages, sending, watching
 from promotions.webhooks import processing
 
 log = structlog.get_logger(__name__)
@@ -50,8 +51,9 @@ def process_deliveries() -> None:
 
 @app.task(name="promotions.notify", queueing_lock="notify")
 def notify() -> None:
-    """Send the messages that are due."""
-    notifications.send_due()
+    """Find out whose approval is waited for, and send the messages that are due."""
+    watching.tell_approvers()
+    sending.send_due()
 
 
 @app.task(name="promotions.look_at_branch", retry=_PATIENT)
@@ -111,7 +113,9 @@ def sweep(timestamp: int) -> None:
     """Find whatever no job was left for: promotions that are due, deliveries that wait, nameless commits."""
     engine.sweep()
     processing.process_pending()
-    notifications.send_due()
+    if sending.is_due():
+        # In a job of its own: a chat that takes its time must not keep the sweep waiting.
+        notifications.wake()
     for version in processing.versions_without_commit_title():
         comparisons.remember_commit(version.image.application, version.commit)
 
@@ -133,6 +137,15 @@ def roll_back(timestamp: int) -> None:
         except Exception:
             # The outermost loop: a defect at one Stage must not keep the others from their roll-back.
             log.exception("a stage could not be looked at", stage=str(stage))
+
+
+@app.periodic(cron="* * * * * */15")
+@app.task(name="promotions.look_for_news", queueing_lock="news")
+def look_for_news(timestamp: int) -> None:
+    """Tell what time makes worth telling: who must decide now, what is stuck, who is out of reach."""
+    watching.tell_approvers()
+    watching.tell_stuck()
+    outages.look()
 
 
 @app.periodic(cron="*/5 * * * *")

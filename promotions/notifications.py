@@ -1,63 +1,142 @@
-"""Tell people what happened to promotions: after the fact is committed, and never in its way."""
+"""Put into the outbox what people are to hear, in the transaction of what it tells.
+
+`telling` sends it afterwards: nobody is told what was rolled back, and no channel delays a promotion.
+"""
 
 from __future__ import annotations
 
-from datetime import timedelta
+import re
+import unicodedata
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
 
 import structlog
 from django.conf import settings
-from django.db import connection, transaction
-from django.utils import timezone
+from django.db import transaction
+from django.utils import timezone, translation
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from procrastinate.contrib.django import app
 from procrastinate.exceptions import AlreadyEnqueued
 
-from integrations import notify
-from integrations.errors import IntegrationError
-from promotions.choices import PromotionKind, PromotionStatus
-from promotions.models import Notification, NotificationChannel, Promotion
-from promotions.secrets import SecretMissing, resolve
+from promotions.choices import Event, PromotionKind
+from promotions.models import Connection, Notification, NotificationChannel, Promotion, Stage, Subscription
 
 log = structlog.get_logger(__name__)
 
-# "approved" is told, "running" follows from it within seconds.
-EVENTS = tuple(status.value for status in PromotionStatus if status != PromotionStatus.RUNNING)
-# Told to every channel of the place, whatever events it asked for.
-URGENT = "break-glass"
-_SEND_LOCK = 7_305_012
-_MOST_TRIES = 8
-_LONGEST_PAUSE = 900.0
+# What the catalogue may name.
+EVENTS = tuple(event.value for event in Event if event != Event.REACHABLE)
 _MOST_EDITS = 5
+_LONGEST_VALUE = 90
+_LONGEST_REASON = 300
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What happened. `compose` gives title and body in the language that is active when it is called."""
+
+    event: Event
+    key: str
+    compose: Callable[[], tuple[str, str]]
+    path: str
+    stages: tuple[Stage, ...]
+    promotion: Promotion | None = None
+    connection: Connection | None = None
 
 
 def tell(promotion: Promotion, event: str, *, by: str, message: str = "") -> None:
-    """Put a message for every channel that wants it into the outbox, in the current transaction."""
-    urgent = event.startswith(URGENT)
-    every = NotificationChannel.objects.all()
-    channels = [c for c in every if c.wants(event, promotion) or (urgent and c.covers(promotion))]
-    for channel in channels:
-        Notification.objects.get_or_create(
-            channel=channel,
-            promotion=promotion,
-            event=event,
-            attempt=promotion.attempt,
-            defaults={"title": _title(promotion, event)[:250], "body": _body(promotion, by, message)},
-        )
-    if channels:
-        transaction.on_commit(_wake)
+    """Tell rooms, and the people who asked for it, that a promotion's status is another one now.
+
+    Whose approval it waits for is told to these people alone: `telling.watching` finds out who they are.
+    """
+    news = of_promotion(promotion, _event(promotion, event), by=by, message=message)
+    if news.event == Event.REQUESTED:
+        put(news, rooms(news), ())
+        transaction.on_commit(wake, robust=True)
+    else:
+        put(news, rooms(news), subscribers(news))
 
 
-def _wake() -> None:
+def tell_of_glass(promotion: Promotion, *, by: str, message: str) -> None:
+    """Tell every room of the place, whatever it asked for, that somebody passed gates in an emergency."""
+    news = of_promotion(promotion, Event.BREAK_GLASS, by=by, message=message, since=timezone.now())
+    put(news, rooms(news), subscribers(news))
+
+
+def _event(promotion: Promotion, status: str) -> Event:
+    if status == Event.SUCCEEDED and promotion.kind == PromotionKind.ROLLBACK:
+        return Event.ROLLED_BACK
+    return Event(status)
+
+
+def rooms(news: News) -> list[NotificationChannel]:
+    return [room for room in NotificationChannel.objects.rooms() if room.wants(news.event, news.stages)]
+
+
+def subscribers(news: News) -> list[Subscription]:
+    slugs = {stage.application.slug for stage in news.stages}
+    found = Subscription.objects.filter(events__overlap=list(news.event.wishes), user__is_active=True)
+    return [each for each in found.select_related("channel", "user") if each.wants(news.event, slugs)]
+
+
+def put(news: News, to: Iterable[NotificationChannel], people: Iterable[Subscription]) -> None:
+    """Write the messages; whoever was told the same before is left out by the table's constraints."""
+    with translation.override(settings.LANGUAGE_CODE):
+        rows = [_row(news, room, None) for room in to]
+    for each in people:
+        with translation.override(each.language or settings.LANGUAGE_CODE):
+            rows.append(_row(news, each.channel, each))
+    if rows:
+        Notification.objects.bulk_create(rows, ignore_conflicts=True)
+        transaction.on_commit(wake, robust=True)
+
+
+def _row(news: News, channel: NotificationChannel, asked: Subscription | None) -> Notification:
+    title, body = news.compose()
+    return Notification(
+        channel=channel,
+        recipient=asked.user if asked else None,
+        promotion=news.promotion,
+        connection=news.connection,
+        event=news.event,
+        key=news.key,
+        title=shortened(title, 250),
+        body=body,
+        link=settings.BASE_URL.rstrip("/") + news.path,
+    )
+
+
+def wake() -> None:
+    """Have what is due sent now."""
     try:
         app.configure_task("promotions.notify", queueing_lock="notify").defer()
     except AlreadyEnqueued:
         log.debug("sending is queued already")
 
 
-def _title(promotion: Promotion, event: str) -> str:
+def of_promotion(
+    promotion: Promotion, event: Event, *, by: str = "", message: str = "", since: datetime | None = None
+) -> News:
+    """Return what is told of a promotion. Its key changes when what people must look at does."""
+    at = (since or promotion.status_at).strftime("%Y%m%dT%H%M%S.%f")
+    key = f"promotion:{promotion.pk}:{event}:{at}"
+    if event == Event.REQUESTED:
+        key += f":{promotion.change_hash[:16]}"
+    return News(
+        event,
+        key,
+        lambda: (_title(promotion, event), _body(promotion, by, message)),
+        promotion.get_absolute_url(),
+        (promotion.stage,),
+        promotion=promotion,
+    )
+
+
+def _title(promotion: Promotion, event: Event) -> str:
     stage = promotion.stage
-    word = _("the glass was broken") if event.startswith(URGENT) else str(PromotionStatus(event).label)
-    if promotion.kind == PromotionKind.ROLLBACK:
+    word = str(event.label)
+    if promotion.kind == PromotionKind.ROLLBACK and event != Event.ROLLED_BACK:
         word = _("roll-back %(word)s") % {"word": word}
     return _("%(application)s to %(version)s in %(environment)s: %(word)s") % {
         "application": stage.application.name,
@@ -68,47 +147,41 @@ def _title(promotion: Promotion, event: str) -> str:
 
 
 def _body(promotion: Promotion, by: str, message: str) -> str:
-    """Say who, why, what changes and where to look."""
-    lines = [_("By %(person)s.") % {"person": by}]
-    lines += [message] if message else []
-    lines += [_("Why: %(reason)s") % {"reason": promotion.reason[:500]}] if promotion.reason else []
+    """Say who, why and what changes, each on a line of its own whatever people wrote."""
+    lines = [_("By %(person)s.") % {"person": shortened(by, 100)}] if by else []
+    lines += [shortened(message, _LONGEST_REASON)] if message else []
+    if promotion.reason:
+        lines += [_("Why: %(reason)s") % {"reason": shortened(promotion.reason, _LONGEST_REASON)}]
+    return "\n".join([*lines, *_summary(promotion)])
+
+
+def _summary(promotion: Promotion) -> list[str]:
+    lines = []
     for edit in promotion.edits[:_MOST_EDITS]:
-        lines.append(f"{edit['file']}: {edit['old']} → {edit['new']}")
-    lines.append(settings.BASE_URL.rstrip("/") + promotion.get_absolute_url())
-    return "\n".join(lines)
+        file, key, old, new = (_tail(edit[name]) for name in ("file", "key", "old", "new"))
+        lines.append(f"{file} {key}: {old} → {new}")
+    further = len(promotion.edits) - len(lines)
+    if further > 0:
+        lines.append(ngettext("and %(n)d more key", "and %(n)d more keys", further) % {"n": further})
+    return lines
 
 
-def send_due() -> int:
-    """Send every message that is due, oldest first; return how many were sent."""
-    sent = 0
-    while True:
-        with transaction.atomic(), connection.cursor() as cursor:
-            # One sender at a time, or a room would hear "approved" before "requested".
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_SEND_LOCK])
-            due = (
-                Notification.objects.select_for_update(skip_locked=True, of=("self",))
-                .select_related("channel")
-                .filter(due_at__lte=timezone.now())
-                .first()
-            )
-            if due is None:
-                return sent
-            sent += _send(due)
+def _tail(value: object) -> str:
+    """Keep the end of what is too long: it is where keys and images differ."""
+    text = plain(str(value))
+    return text if len(text) <= _LONGEST_VALUE else "…" + text[1 - _LONGEST_VALUE :]
 
 
-def _send(notification: Notification) -> bool:
-    notification.tries += 1
-    try:
-        notify.send(resolve(notification.channel.url), title=notification.title, body=notification.body)
-    except (IntegrationError, SecretMissing) as error:
-        pause = min(_LONGEST_PAUSE, 2.0**notification.tries)
-        notification.problem = str(error)
-        notification.due_at = timezone.now() + timedelta(seconds=pause)
-        if notification.tries >= _MOST_TRIES:
-            notification.due_at = None
-            log.error("a notification was given up", channel=str(notification.channel), problem=str(error))
-    else:
-        notification.problem, notification.due_at = "", None
-        notification.sent_at = timezone.now()
-    notification.save(update_fields=["tries", "problem", "due_at", "sent_at"])
-    return notification.sent_at is not None
+def shortened(text: str, longest: int) -> str:
+    """Return the text on one line and bounded."""
+    line = plain(text)
+    return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
+def plain(text: str) -> str:
+    """Return the text on one line, without control characters and those that turn the writing round.
+
+    Else a reason could look like a line of ours, or like a link that leads elsewhere.
+    """
+    line = re.sub(r"\s+", " ", text).strip()
+    return "".join(each for each in line if unicodedata.category(each) not in ("Cc", "Cf", "Co", "Cs"))

@@ -176,7 +176,6 @@ def create(
         **change_fields(seen.change),
         **fields,
     )
-    tell(promotion, Status.REQUESTED, by=person_name(by))
     record("promotion.requested", subject=promotion, by=by, promotion=promotion, reason=reason.strip())
     if when is not None:
         scheduling.keep(promotion, when, by=by)
@@ -191,6 +190,7 @@ def let_go(promotion: Promotion) -> None:
     """What needs nobody's approval goes on at once."""
     facts = gather(promotion.stage, promotion.version, None, promotion=promotion)
     if any(refusal.gate == "approvals" for refusal in refusals(Act.RUN, facts)):
+        tell(promotion, Status.REQUESTED, by=promotion.requested_by_name)
         return
     message = _("This environment asks for no approval.")
     if "approvals" in facts.skipped:

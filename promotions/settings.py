@@ -180,6 +180,8 @@ DEGRADED_GRACE = environ.seconds("DEGRADED_GRACE_SECONDS", default=90)
 
 # So long after its time a scheduled promotion still runs by itself: Slipway may have been restarting.
 SCHEDULE_GRACE = environ.seconds("SCHEDULE_GRACE_SECONDS", default=3600)
+# How long an upstream must be out of reach before people are told.
+UNREACHABLE_AFTER = environ.seconds("UNREACHABLE_AFTER_SECONDS", default=600)
 
 LOGGING_CONFIG = None
 log.configure(json=environ.flag("LOG_JSON", default=False), level=environ.text("LOG_LEVEL", "INFO"))

@@ -105,6 +105,9 @@ def announce_promotion(promotion: Promotion) -> None:
     if promotion.release_id is not None:
         announce("member", promotion.pk, application_id=application_id)
     announce("promotions", application_id, application_id=application_id)
+    if promotion.status != Status.RUNNING:
+        # What goes on in a running one changes nobody's approvals.
+        announce("approvals", application_id, application_id=application_id)
     announce_stage(promotion.stage)
 
 

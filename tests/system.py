@@ -173,6 +173,7 @@ class System:
 
     def prepare(self) -> None:
         self.environ["SLIPWAY_DEMO_CHAT_URL"] = chat_address(self.urls)
+        self.environ["SLIPWAY_DEMO_DIRECT_URL"] = chat_address(self.urls).replace("releases", "{username}")
         command = [sys.executable, "-c", PREPARE, json.dumps(self.urls), self.base, self.scenario]
         done = subprocess.run(command, cwd=ROOT, env=self.environ, check=True, stdout=subprocess.PIPE)
         self.passwords = json.loads(done.stdout.splitlines()[-1])

@@ -11,6 +11,7 @@ from promotions.models import (
     Environment,
     FreezeWindow,
     Image,
+    NotificationChannel,
     Stage,
     WebhookSource,
 )
@@ -40,6 +41,11 @@ class EnvironmentAdmin(ReadOnly):
 @admin.register(FreezeWindow)
 class FreezeWindowAdmin(ReadOnly):
     list_display = ("slug", "reason", "starts", "ends", "lasts", "begins_at", "ends_at", "time_zone")
+
+
+@admin.register(NotificationChannel)
+class NotificationChannelAdmin(ReadOnly):
+    list_display = ("slug", "personal", "url", "events", "told_at", "troubled_since")
 
 
 @admin.register(Application)

@@ -9,6 +9,7 @@ from rest_framework.routers import DefaultRouter
 
 # drf-spectacular finds extensions by their having been imported.
 from promotions.api import openapi as openapi
+from promotions.api.views.approvals import Approvals
 from promotions.api.views.audit import AuditEntries
 from promotions.api.views.catalogue import Applications, Environments, Stages, Versions
 from promotions.api.views.governance import Locks
@@ -25,6 +26,7 @@ router.register("stages", Stages, basename="api-stage")
 router.register("versions", Versions, basename="api-version")
 router.register("promotions", Promotions, basename="api-promotion")
 router.register("releases", Releases, basename="api-release")
+router.register("approvals", Approvals, basename="api-approval")
 router.register("locks", Locks, basename="api-lock")
 router.register("reviews", Reviews, basename="api-review")
 router.register("runs", Runs, basename="api-run")

@@ -40,8 +40,9 @@ def policy_of(keys: Keys, *, guarded: bool) -> dict[str, Any]:
     if (values["soak"] or values["verified_upstream"]) and not values["requires"]:
         below.missing("requires", "It is where the version must soak or be verified.")
     honours = below.flag("gitlab_freezes", guarded)
+    stuck = _stuck_after(below)
     below.finish()
-    found = {name: value for name, value in values.items() if value}
+    found = {name: value for name, value in values.items() if value} | stuck
     return found if honours else {**found, "gitlab_freezes": False}
 
 
@@ -65,6 +66,13 @@ def _minutes(keys: Keys, key: str) -> int:
     except BadRule as error:
         keys.wrong(key, f"{error}.")
         return 0
+
+
+def _stuck_after(keys: Keys) -> dict[str, Any]:
+    """Zero is a value here, written "never"; without the key there is a default."""
+    if "stuck_after" not in keys:
+        return {}
+    return {"stuck_after": 0 if keys.text("stuck_after") == "never" else _minutes(keys, "stuck_after")}
 
 
 def _approvals(keys: Keys) -> list[dict[str, Any]]:

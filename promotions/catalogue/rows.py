@@ -143,7 +143,7 @@ CHANNEL = Kind(
     "notification channel",
     NotificationChannel,
     ("slug",),
-    ("url", "events", "applications", "environments"),
+    ("url", "personal", "events", "applications", "environments"),
 )
 
 FREEZE = Kind(

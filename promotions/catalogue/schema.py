@@ -27,7 +27,7 @@ from promotions.catalogue.rows import (
     Row,
 )
 from promotions.catalogue.stages import ApplicationContext, stage_row
-from promotions.choices import Risk, Role, SigningFormat, Vendor
+from promotions.choices import Personal, Risk, Role, SigningFormat, Vendor
 from promotions.notifications import EVENTS
 
 REGISTRIES = (Vendor.HARBOR, Vendor.DISTRIBUTION)
@@ -237,12 +237,17 @@ class _Reader:
             keys = self._entry(node, path, line)
             if "url" not in keys:
                 keys.missing("url")
+            personal = keys.choice("personal", Personal.values)
+            for key in ("events", "applications", "environments"):
+                if personal and key in keys:
+                    keys.wrong(key, "means nothing for a personal channel: each person chooses.")
             events = [event for event, _line in keys.texts("events")]
             for event in events:
                 if event not in EVENTS:
                     keys.wrong("events", f"there is no event {shown(event)}.{suggestion(event, EVENTS)}")
             values = {
                 "url": keys.secret("url"),
+                "personal": personal,
                 "events": events,
                 "applications": [n for n in _listed(keys, "applications", self.applications) if n],
                 "environments": [n for n in _listed(keys, "environments", self.environments) if n],

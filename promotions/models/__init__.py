@@ -20,7 +20,7 @@ from promotions.models.recovery import AutomaticRollback, BreakGlass, ReviewTask
 from promotions.models.release import Release, companions
 from promotions.models.runs import PipelineRun, StepLog, TaskRun
 from promotions.models.signin import Session, SignInAttempt
-from promotions.models.telling import Notification, NotificationChannel
+from promotions.models.telling import Notification, NotificationChannel, Outage, Subscription
 from promotions.models.versions import Commit, Comparison, ImageVersion
 
 __all__ = [
@@ -49,6 +49,7 @@ __all__ = [
     "ManifestHistory",
     "Notification",
     "NotificationChannel",
+    "Outage",
     "Pin",
     "PipelineRun",
     "Promotion",
@@ -63,6 +64,7 @@ __all__ = [
     "StageState",
     "StepLog",
     "StepResult",
+    "Subscription",
     "TaskRun",
     "Upstream",
     "VersionBlock",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import UTC, datetime
 
 from django.conf import settings
 from django.db import models
@@ -124,6 +125,14 @@ class Promotion(models.Model):
         return self.status in RETRYABLE_STATUSES
 
     @property
+    def waits_since(self) -> datetime | None:
+        """When the present wait began: for people, behind a gate, or in a step. None once it has ended."""
+        if not self.is_open or self.status != PromotionStatus.RUNNING:
+            return self.status_at if self.is_open else None
+        steps = [row for row in self.steps.all() if (row.step, row.attempt) == (self.step, self.attempt)]
+        return steps[-1].waits_since if steps else self.status_at
+
+    @property
     def waits_in_line(self) -> bool:
         """Whether it waits for its turn to write: nothing is in Git yet, so a newer one may replace it."""
         lines = self.steps.filter(step=StepName.WRITE, status=StepStatus.WAITING, attempt=self.attempt)
@@ -161,6 +170,12 @@ class StepResult(models.Model):
 
     def __str__(self) -> str:
         return f"{self.promotion} {self.step}"
+
+    @property
+    def waits_since(self) -> datetime:
+        """When a gate stopped it, else when it began."""
+        held = self.data.get("held_since")
+        return datetime.fromtimestamp(held, UTC) if held else self.started_at
 
 
 class Approval(models.Model):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import AnonymousUser, User
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from promotions.choices import Role
 from promotions.models import Application, Environment, RoleGrant, Stage
@@ -55,6 +55,18 @@ def holds(user: Visitor, role: Role, stage: Stage) -> bool:
         .filter(Q(environment=None) | Q(environment=stage.environment_id))
         .exists()
     )
+
+
+def stages_where(user: Visitor, role: Role) -> QuerySet[Stage]:
+    """Return the Stages for which the person holds the role, or a higher one: `holds`, as a set."""
+    if isinstance(user, User) and user.is_active and user.is_superuser:
+        return Stage.objects.all()
+    reaching = _grants(user).filter(
+        Q(application=None) | Q(application=OuterRef("application")),
+        Q(environment=None) | Q(environment=OuterRef("environment")),
+        role__in=_at_least(role),
+    )
+    return Stage.objects.filter(Exists(reaching))
 
 
 def grants_for(stage: Stage) -> QuerySet[RoleGrant]:

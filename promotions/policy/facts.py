@@ -49,7 +49,7 @@ def gather(
         actor_is_developer=holds(visitor, Role.DEVELOPER, stage),
         actor_is_approver=holds(visitor, Role.APPROVER, stage),
         actor_is_requester=bool(user and promotion and promotion.requested_by_id == user.pk),
-        actor_has_decided=_has_decided(user, promotion),
+        actor_has_decided=_has_decided(user, promotion, standing),
         approvers=tuple(person_name(person) for person in people),
         stage_is_promotable=stage.promotable,
         stage_image=stage.image.repository,
@@ -106,10 +106,12 @@ def approvals_needed(stage: Stage, rules: Rules) -> int:
     return stage.environment.required_approvals if own is None else own
 
 
-def _has_decided(user: User | None, promotion: Promotion | None) -> bool:
+def _has_decided(user: User | None, promotion: Promotion | None, standing: gathering.Standing) -> bool:
+    """An approval that has grown too old falls when its person decides again."""
     if user is None or promotion is None:
         return False
-    return promotion.approvals.filter(person=user, fallen_at=None).exists()
+    old = [approval.pk for approval in standing.expired]
+    return promotion.approvals.filter(person=user, fallen_at=None).exclude(pk__in=old).exists()
 
 
 def _already_there(stage: Stage, version: ImageVersion) -> bool:

@@ -23,7 +23,7 @@ from promotions.policy.governance import (
     verified_upstream,
     was_upstream,
 )
-from promotions.policy.quorum import unfilled
+from promotions.policy.quorum import missing, unfilled
 from promotions.policy.releases import in_turn
 from promotions.policy.rules import BREAKABLE
 from promotions.policy.terms import Act, Facts, OpenPromotion, Refusal, Refused, Weight
@@ -142,10 +142,11 @@ def change_computable(facts: Facts) -> Refusal | None:
 
 def quorum(facts: Facts) -> Refusal | None:
     """So many people in all, and of each group or role as many as it must send."""
-    groups = unfilled(facts.seats, facts.approved_keys)
-    lacking = max(facts.required_approvals - len(facts.approved_by), sum(seat.count for seat in groups))
+    approved = len(facts.approved_by)
+    lacking = missing(facts.required_approvals, facts.seats, approved, facts.approved_keys)
     if lacking <= 0:
         return None
+    groups = unfilled(facts.seats, facts.approved_keys)
     could = facts.approvers
     if groups:
         could = tuple(name for name in facts.approvers if any(name in seat.members for seat in groups))

@@ -20,6 +20,19 @@ def unfilled(seats: Sequence[Seat], approved: Sequence[str]) -> list[Seat]:
     return [replace(seats[index], count=count) for index, count in lacking.items() if count]
 
 
+def missing(required: int, seats: Sequence[Seat], approved: int, keys: Sequence[str]) -> int:
+    """Return how many people at least must still approve; 0 or less when the quorum is there."""
+    return max(required - approved, sum(seat.count for seat in unfilled(seats, keys)))
+
+
+def brings_nearer(
+    person: str, required: int, seats: Sequence[Seat], approved: int, keys: Sequence[str]
+) -> bool:
+    """Tell whether one more approval, by this person, is of any use: their groups may be full already."""
+    now = missing(required, seats, approved, keys)
+    return now > 0 and missing(required, seats, approved + 1, [*keys, person]) < now
+
+
 def _sit(
     person: str, chairs: Sequence[int], seats: Sequence[Seat], holder: dict[int, str], tried: set[int]
 ) -> bool:

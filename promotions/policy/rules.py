@@ -15,6 +15,8 @@ BREAKABLE = (*LET_OFF, "approvals", "blocked", "lock", "emergency-stop")
 BROKEN_BY_DEFAULT = (*LET_OFF, "approvals")
 # What may have Slipway roll back by itself.
 CAUSES = ("verification", "degraded")
+# How long a promotion may wait without a known end before people are told.
+STUCK_AFTER = timedelta(minutes=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ class Rules:
 
     `time_zone` is where people who set times for promotions live, "" for the site's.
     `required_approvals` (None: the Environment's number) and `skipped` are set for roll-backs only.
+    After `stuck_after` people are told that a promotion still waits; None: they never are.
     """
 
     requires: tuple[str, ...] = ()
@@ -100,11 +103,13 @@ class Rules:
     break_glass: BreakGlassRules = BreakGlassRules()
     required_approvals: int | None = None
     skipped: frozenset[str] = frozenset()
+    stuck_after: timedelta | None = STUCK_AFTER
 
     @classmethod
     def of(cls, policy: Mapping[str, Any]) -> Rules:
         """Read the column; the catalogue wrote it, so what is absent has its default."""
         expire = policy.get("approvals_expire")
+        stuck = policy.get("stuck_after", STUCK_AFTER.total_seconds() // 60)
         return cls(
             requires=tuple(policy.get("requires", ())),
             soak=timedelta(minutes=policy.get("soak", 0)),
@@ -119,6 +124,7 @@ class Rules:
             time_zone=str(policy.get("time_zone", "")),
             rollback=RollbackRules.of(policy.get("rollback", {})),
             break_glass=BreakGlassRules.of(policy.get("break_glass", {})),
+            stuck_after=timedelta(minutes=stuck) if stuck else None,
         )
 
     def for_rollback(self) -> Rules:

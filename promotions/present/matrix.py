@@ -19,12 +19,13 @@ from promotions.present.marks import Mark, health_mark, promotion_mark, sync_mar
 
 @dataclass(frozen=True, slots=True)
 class UnderWay:
-    """An open promotion to the Stage, in a few words."""
+    """An open promotion to the Stage, in a few words. `since` is when its present wait or step began."""
 
     url: str
     version: str
     mark: Mark
     step: str
+    since: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,8 @@ def stages() -> QuerySet[Stage]:
 def open_promotions(among: Iterable[Stage]) -> dict[int, Promotion]:
     """Return the open promotion of each Stage, by Stage id: the database allows one."""
     found = Promotion.objects.open().filter(stage__in=[stage.pk for stage in among])
-    return {promotion.stage_id: promotion for promotion in found.select_related("version__image")}
+    found = found.select_related("version__image").prefetch_related("steps")
+    return {promotion.stage_id: promotion for promotion in found}
 
 
 def state_of(stage: Stage) -> StageState | None:
@@ -82,7 +84,7 @@ def under_way(promotion: Promotion | None) -> UnderWay | None:
         return None
     step = str(StepName(promotion.step).label) if promotion.step else ""
     mark = promotion_mark(promotion.status)
-    return UnderWay(promotion.get_absolute_url(), promotion.version.label, mark, step)
+    return UnderWay(promotion.get_absolute_url(), promotion.version.label, mark, step, promotion.waits_since)
 
 
 def rows(applications: Iterable[Application]) -> list[Row]:

@@ -92,6 +92,7 @@ class PromotionPage:
     mark: Mark
     is_open: bool
     is_waiting: bool
+    waits_since: datetime | None
     from_text: str
     files: list[DiffFile]
     previous_files: list[DiffFile]
@@ -159,6 +160,7 @@ def page(key: str) -> PromotionPage | None:
         mark=promotion_mark(promotion.status),
         is_open=promotion.is_open,
         is_waiting=promotion.status in _WAITING,
+        waits_since=promotion.waits_since,
         from_text=promotion.from_version.label if promotion.from_version else "",
         files=parse_diff(promotion.diff),
         previous_files=_previous(promotion),

@@ -30,6 +30,7 @@ class PromotionRow:
     requested_by: str
     requested_at: datetime
     finished_at: datetime | None
+    waits_since: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ def promotion_row(promotion: Promotion) -> PromotionRow:
         requested_by=promotion.requested_by_name,
         requested_at=promotion.requested_at,
         finished_at=promotion.finished_at,
+        waits_since=promotion.waits_since,
     )
 
 
@@ -78,5 +80,6 @@ def recent(key: str) -> RecentPromotions | None:
     application = Application.objects.filter(pk=key).first()
     if application is None:
         return None
-    newest = Promotion.objects.for_pages().filter(stage__application=application)[:_NEWEST]
+    newest = Promotion.objects.for_pages().filter(stage__application=application)
+    newest = newest.prefetch_related("steps")[:_NEWEST]
     return RecentPromotions(application.pk, promotion_rows(newest))

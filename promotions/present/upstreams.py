@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Min
+from django.db.models import Count, F, Min
+from django.utils.translation import gettext as _
 
 from promotions.choices import UpstreamState, Vendor
-from promotions.models import Connection, Upstream
+from promotions.models import Connection, Notification, NotificationChannel, Upstream
 from promotions.present.marks import Mark, upstream_mark
 
 _WORST_FIRST = (
@@ -67,6 +68,37 @@ def _of_connection(connection: Connection, seen_at: datetime | None) -> Connecti
         min(since) if is_trouble and since else None,
         seen_at,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRow:
+    """A way by which people are told. `waiting` messages are to be sent; `lost` were given up."""
+
+    channel: NotificationChannel
+    mark: Mark
+    waiting: int
+    lost: int
+
+
+def channels() -> list[ChannelRow]:
+    """Return every notification channel with its last error, troubled ones first."""
+    found = NotificationChannel.objects.order_by(F("troubled_since").asc(nulls_last=True), "slug")
+    waiting = _counted(due_at__isnull=False)
+    # What was not to be sent after all was never tried again.
+    lost = _counted(due_at=None, sent_at=None, tries__gt=1)
+    return [ChannelRow(row, _channel_mark(row), waiting.get(row.pk, 0), lost.get(row.pk, 0)) for row in found]
+
+
+def _counted(**which: object) -> dict[int, int]:
+    return dict(Notification.objects.filter(**which).order_by().values_list("channel").annotate(Count("pk")))
+
+
+def _channel_mark(channel: NotificationChannel) -> Mark:
+    if channel.troubled_since:
+        return Mark("warn", "warn", _("takes no messages"))
+    if channel.told_at:
+        return Mark("good", "check", _("works"))
+    return Mark("calm", "clock", _("not used yet"))
 
 
 def rows() -> list[UpstreamRow]:

@@ -24,6 +24,7 @@ _ROWS = 50
 @requires(Permission.SIGNED_IN)
 def promotions(request: PageRequest) -> HttpResponse:
     visible = Promotion.objects.for_pages().filter(stage__application__in=visible_applications(request.user))
+    visible = visible.prefetch_related("steps")
     status = request.GET.get("status", "")
     if status in PromotionStatus.values:
         visible = visible.filter(status=status)

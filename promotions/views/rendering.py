@@ -29,7 +29,7 @@ def page(
     sees = may_see_machinery(request.user)
     frame = {
         "live_since": request.live_since,
-        "live_wants": f"{wants} upstreams:all".strip(),
+        "live_wants": f"{wants} upstreams:all approvals".strip(),
         "upstreams": freshness(),
         "may_see_machinery": sees,
         "may_administer": sees and may_replay(request.user),

@@ -11,4 +11,4 @@ from promotions.views.rendering import page
 
 @requires(Permission.SEE_MACHINERY)
 def upstreams(request: PageRequest) -> HttpResponse:
-    return page(request, "upstreams.html", {"rows": present.rows()})
+    return page(request, "upstreams.html", {"rows": present.rows(), "channels": present.channels()})

@@ -13,7 +13,16 @@ from django.utils import timezone
 
 from promotions import operations
 from promotions.choices import DeliveryOutcome
-from promotions.models import ApiToken, AuditEntry, Environment, Lock, Pin, Release, Stage
+from promotions.models import (
+    ApiToken,
+    AuditEntry,
+    Environment,
+    Lock,
+    NotificationChannel,
+    Pin,
+    Release,
+    Stage,
+)
 from promotions.models.release import hash_of
 from promotions.tokens import issue_token, service_account
 from promotions.workflow import record
@@ -116,6 +125,7 @@ def of_catalogue(catalogue: cast.Catalogue) -> Arguments:
 
 def of_promotions(catalogue: cast.Catalogue, somebody: User) -> Arguments:
     waiting = cast.make_promotion(catalogue, somebody)
+    NotificationChannel.objects.create(slug="direct", url="env:NOWHERE", personal="username")
     record("promotion.requested", subject=waiting, by=somebody, promotion=waiting)
     entry = AuditEntry.objects.get(promotion=waiting)
     return {
@@ -215,6 +225,7 @@ def bodies(catalogue: cast.Catalogue) -> dict[str, dict[str, Any]]:
         "promotion-reject": {"seen_hash": cast.HASH, "comment": "No"},
         "promotion-abort": {"reason": "No"},
         "promotion-roll-back": {"seen_hash": seen.hash, "reason": "Back"},
+        "notifications": {"direct-events": ["failed"]},
         "token-make": token,
         "service-token-make": {**token, "account": "new"},
         "api-promotion-list": {"stage": stage, "version": version, "reason": "Go"},

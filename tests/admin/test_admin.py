@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 
 from promotions.choices import Role
-from promotions.models import ApiToken, AuditEntry, FreezeWindow, Lock, RoleGrant, Stage
+from promotions.models import ApiToken, AuditEntry, FreezeWindow, Lock, NotificationChannel, RoleGrant, Stage
 from promotions.tokens import find_token
 from promotions.workflow import record
 from tests.cast import (
@@ -47,6 +47,7 @@ def catalogue(people: People) -> Catalogue:
     make_delivery(made, body=b"<script>alert(1)</script>")
     make_upstream(made.gitlab, "branch")
     Lock.objects.create(reason="<script>alert(1)</script>", set_by_name="Ada Weber")
+    NotificationChannel.objects.create(slug="chat", url="env:CHAT_URL")
     FreezeWindow.objects.create(slug="nights", starts="0 22 * * *", ends="0 6 * * *")
     return made
 

@@ -46,7 +46,10 @@ def test_from_push_to_verified_every_page_follows_without_a_reload(system: Syste
     expect(versions.get_by_role("link", name="Promote to prod")).to_be_visible(timeout=LONG)
 
     # 3. Dana sees the exact change and asks for it; her second click asks for nothing more.
+    mine = people.another_page(riku, "/approvals/")
+    expect(mine.locator("main")).to_contain_text("Nothing waits for you")
     ask_for_it(dana, application.url)
+    waits_for_one(mine, "1.1.0")
     follow = people.another_page(dana, "/promotions/1/")
     expect(matrix.locator(prod)).to_contain_text("waiting for approval")
 
@@ -55,6 +58,8 @@ def test_from_push_to_verified_every_page_follows_without_a_reload(system: Syste
     riku.get_by_role("link", name="Approve").click()
     expect(riku.locator("main")).to_contain_text(drive.image_line("1.1.0"))
     riku.get_by_role("button", name="Approve").dblclick()
+    expect(mine.locator("#approvals-count .count")).to_have_count(0)
+    expect(mine.locator("main")).to_contain_text("Nothing waits for you")
     steps = follow.locator("ol.steps")
     expect(steps).to_contain_text("Commit ", timeout=LONG)
     system.kill("worker")
@@ -67,11 +72,18 @@ def test_from_push_to_verified_every_page_follows_without_a_reload(system: Syste
     expect(matrix.locator(prod)).to_contain_text("1.1.0", timeout=LONG)
     expect(application.locator("section[id^=promotions-]")).to_contain_text("succeeded", timeout=LONG)
 
-    for page in (matrix, application, run, follow):
+    for page in (matrix, application, run, follow, mine):
         assert page.evaluate("window.__loaded") == 1, f"{page.url} was reloaded"
     check_what_git_holds(system, tips)
     assert len(system.get("promotions/")["results"]) == 1
     assert people.complaints == []
+
+
+def waits_for_one(mine: Page, version: str) -> None:
+    """The header's count and the list follow by themselves."""
+    expect(mine.locator("#approvals-count .count")).to_have_text("1")
+    expect(mine.locator("#approvals-list")).to_contain_text(version)
+    expect(mine.locator("#approvals-list time")).to_contain_text("for ")
 
 
 def ask_for_it(page: Page, application: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
@@ -23,6 +24,7 @@ POLICY = """  prod:
       approvals_expire: 1d
       worst_finding: Medium
       pipeline_green: true
+      stuck_after: 2h 30m
       checks:
         tests: {url: https://checks.example.com/tests, secret: env:CHECKS_SECRET}
         ticket: {group: change board}
@@ -46,6 +48,7 @@ def test_the_file_s_rules_are_what_the_gates_read() -> None:
     assert (rules.requires, rules.soak.total_seconds(), rules.verified_upstream) == (("dev",), 7200, True)
     assert [(rule.name, rule.count) for rule in rules.approvals] == [("qa", 1), ("release board", 2)]
     assert (rules.bar_authors, rules.worst_finding, rules.pipeline_green) == (True, "Medium", True)
+    assert rules.stuck_after == timedelta(minutes=150)
     assert rules.approvals_expire is not None
     assert rules.approvals_expire.days == 1
     assert [(check.name, check.secret, check.group) for check in rules.checks] == [
@@ -55,6 +58,14 @@ def test_the_file_s_rules_are_what_the_gates_read() -> None:
     assert rules.gitlab_freezes
     assert not Rules.of(dev).gitlab_freezes, "development honours GitLab's freezes only where it says so"
     assert rows[1].values["required_approvals"] == 3, "as many as the groups send"
+
+
+@pytest.mark.parametrize(("said", "minutes"), [("never", None), ("5m", 5), (None, 60)])
+def test_how_long_is_too_long_has_a_default_and_can_be_never(said: str | None, minutes: int | None) -> None:
+    line = f"      stuck_after: {said}\n" if said else ""
+    prod = read_catalogue(FILE.replace("      stuck_after: 2h 30m\n", line), file="f").rows[ENVIRONMENT][1]
+    assert isinstance(prod.values["policy"], dict)
+    assert Rules.of(prod.values["policy"]).stuck_after == (timedelta(minutes=minutes) if minutes else None)
 
 
 @pytest.mark.django_db
@@ -80,6 +91,7 @@ MISTAKES = [
     ("soak: 2h", "soak: soon", "policy.soak: 'soon' is no length of time"),
     ("{group: qa}", "{count: 1}", "approvals[0]: must name either group or role."),
     ("{group: qa}", "{group: qa, role: admin}", "approvals[0]: must name either group or role."),
+    ("stuck_after: 2h 30m", "stuck_after: later", "policy.stuck_after: 'later' is no length of time"),
     ("worst_finding: Medium", "worst_finding: medium", "policy.worst_finding"),
     (", secret: env:CHECKS_SECRET", "", "checks.tests.secret: is missing."),
     ("https://checks.example.com/tests", "ftp://x", "checks.tests.url: must look like"),

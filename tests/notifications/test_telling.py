@@ -1,77 +1,43 @@
-"""Scenario A, step 6: chat is told, once, after the fact, and never in the way."""
+"""Scenario A, step 6: rooms and people are told, once, after the fact, and only what they asked for."""
 
 from __future__ import annotations
 
-import json
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
 import pytest
+from django.contrib.auth.models import User
 from django.db import transaction
-from django.utils import timezone
 
-from promotions import notifications
-from promotions.choices import PromotionStatus
-from promotions.models import Notification, NotificationChannel, Promotion
+from promotions import operations
+from promotions.choices import Event, PromotionStatus
+from promotions.models import (
+    Environment,
+    Notification,
+    NotificationChannel,
+    Promotion,
+    Stage,
+    Subscription,
+)
+from promotions.notifications import plain, shortened
+from promotions.telling import sending
 from promotions.workflow import transition
-from tests.cast import make_catalogue, make_people, make_promotion
+from tests import cast
+from tests.notifications.conftest import Room, channel, direct, told
+from tests.workflow.small_gitlab import SmallGitLab
 
 pytestmark = pytest.mark.django_db
 
 
-class Room:
-    """A chat room's incoming webhook on loopback; answers with `status`."""
-
-    def __init__(self) -> None:
-        self.heard: list[dict[str, str]] = []
-        self.status = 200
-        room = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                if room.status == 200:
-                    room.heard.append(json.loads(body))
-                self.send_response(room.status)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *_arguments: object) -> None:
-                """Say nothing: the test looks at what was heard."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.thread = threading.Thread(target=self.server.serve_forever)
-        self.thread.start()
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
-
-
-@pytest.fixture
-def room(monkeypatch: pytest.MonkeyPatch) -> Iterator[Room]:
-    room = Room()
-    monkeypatch.setenv("CHAT_URL", f"json://127.0.0.1:{room.server.server_port}/secret-path")
-    yield room
-    room.close()
-
-
-@pytest.fixture
-def promotion() -> Promotion:
-    people = make_people()
-    return make_promotion(make_catalogue(people), people.requester, reason="It is time")
-
-
-def channel(**fields: object) -> NotificationChannel:
-    return NotificationChannel.objects.create(**{"slug": "chat", "url": "env:CHAT_URL", **fields})
+def subscribe(
+    user: User, to: NotificationChannel, *events: Event, applications: tuple[str, ...] = ()
+) -> Subscription:
+    return Subscription.objects.create(
+        user=user, channel=to, events=list(events), applications=list(applications)
+    )
 
 
 def test_a_change_of_status_is_told_with_who_what_and_where(room: Room, promotion: Promotion) -> None:
     channel()
     transition(promotion, PromotionStatus.APPROVED, by=None, message="Approved; about to begin.")
-    assert notifications.send_due() == 1
+    assert sending.send_due() == 1
     (said,) = room.heard
     assert said["title"].endswith(": approved")
     assert promotion.version.label in said["title"]
@@ -79,52 +45,81 @@ def test_a_change_of_status_is_told_with_who_what_and_where(room: Room, promotio
     assert lines[0] == "By Slipway."
     assert "Why: It is time" in lines
     assert lines[-1].endswith(f"/promotions/{promotion.pk}/")
-    assert notifications.send_due() == 0, "told once"
+    assert sending.send_due() == 0, "told once"
+
+
+def test_a_message_holds_what_changes_in_bounded_length(room: Room, promotion: Promotion) -> None:
+    channel()
+    long = "x" * 500
+    edit = {"file": "values.yaml", "key": f"{long}.image.tag", "old": f"{long}:1.0.0", "new": "1.1.0"}
+    promotion.edits, promotion.reason = [edit] * 8, f"first\nBy Admin.\r{long}"
+    transition(promotion, PromotionStatus.APPROVED, by=None)
+    sending.send_due()
+    lines = room.heard[0]["message"].splitlines()
+    assert [line.startswith("By ") for line in lines] == [True] + [False] * (len(lines) - 1)
+    assert max(map(len, lines)) < 400
+    shown = [line for line in lines if line.startswith("values.yaml …")]
+    assert len(shown) == 5
+    assert all(line.endswith("x:1.0.0 → 1.1.0") for line in shown)
+    assert "and 3 more keys" in lines
 
 
 def test_what_is_rolled_back_is_not_told(room: Room, promotion: Promotion) -> None:
     channel()
     with transaction.atomic():
         transition(promotion, PromotionStatus.APPROVED, by=None)
+        assert told() == [("chat", "", "approved")], "in the transaction of what it tells"
         transaction.set_rollback(True)
-    assert notifications.send_due() == 0
+    assert sending.send_due() == 0
     assert room.heard == []
 
 
-def test_a_channel_hears_only_what_it_asked_for(room: Room, promotion: Promotion) -> None:
+def test_a_channel_hears_only_what_it_asked_for(promotion: Promotion) -> None:
     channel(slug="others", applications=["another"])
     channel(slug="failures", events=["failed"])
+    channel(slug="nobody", personal="username", url="env:DIRECT_URL")
     transition(promotion, PromotionStatus.APPROVED, by=None)
     assert not Notification.objects.exists()
 
 
-def test_a_room_that_does_not_answer_is_tried_again_and_its_address_is_not_told(
-    room: Room, promotion: Promotion
-) -> None:
-    channel()
-    room.status = 503
-    transition(promotion, PromotionStatus.APPROVED, by=None)
-    assert notifications.send_due() == 0
-    waiting = Notification.objects.get()
-    assert waiting.tries == 1
-    assert waiting.due_at is not None
-    assert waiting.due_at > timezone.now()
-    assert "secret-path" not in waiting.problem
-    assert Promotion.objects.get().status == PromotionStatus.APPROVED
-    room.status = 200
-    Notification.objects.update(due_at=timezone.now())
-    assert notifications.send_due() == 1
-    assert len(room.heard) == 1
+def test_a_rollback_that_succeeded_is_told_as_one_to_both_wishes(promotion: Promotion) -> None:
+    for wish in ("succeeded", "rolled-back", "failed"):
+        channel(slug=wish, events=[wish])
+    promotion.kind, promotion.status = "rollback", "running"
+    promotion.save()
+    transition(promotion, PromotionStatus.SUCCEEDED, by=None, look_at=None)
+    assert told() == [("rolled-back", "", "rolled-back"), ("succeeded", "", "rolled-back")]
+    assert set(Notification.objects.values_list("title", flat=True)) == {
+        "flask-k8s-example to 1.1.0 in Production: rolled back"
+    }
 
 
-def test_a_room_that_never_answers_is_given_up_after_a_bounded_number_of_tries(
-    room: Room, promotion: Promotion
+def test_each_person_hears_of_the_events_and_applications_they_chose(
+    promotion: Promotion, people: cast.People
+) -> None:
+    to = direct()
+    subscribe(people.requester, to, Event.APPROVED, applications=("flask-k8s-example",))
+    subscribe(people.viewer, to, Event.APPROVED, applications=("another",))
+    subscribe(people.admin, to, Event.FAILED)
+    transition(promotion, PromotionStatus.APPROVED, by=None)
+    assert told() == [("direct", "requester", "approved")]
+
+
+@pytest.mark.parametrize(("needed", "expected"), [(1, "requested"), (0, "approved")])
+def test_an_environment_that_asks_nobody_tells_nobody_that_it_waits(
+    catalogue: cast.Catalogue, people: cast.People, git: SmallGitLab, needed: int, expected: str
 ) -> None:
     channel()
-    room.status = 500
-    transition(promotion, PromotionStatus.APPROVED, by=None)
-    for _try in range(8):
-        Notification.objects.update(due_at=timezone.now())
-        notifications.send_due()
-    given_up = Notification.objects.get()
-    assert (given_up.tries, given_up.due_at, given_up.sent_at) == (8, None, None)
+    Environment.objects.update(required_approvals=needed)
+    stage = Stage.objects.get(pk=catalogue.production.pk)
+    operations.request_promotion(stage, catalogue.newer, by=people.requester, reason="now")
+    assert told() == [("chat", "", expected)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("a\n\tb  c", "a b c"), ("a\u202eb\u200bc\x00d", "abcd"), ("naïve 日本 🚀", "naïve 日本 🚀")],
+)
+def test_what_people_wrote_stays_on_one_line(text: str, expected: str) -> None:
+    assert plain(text) == expected
+    assert len(shortened(text * 50, 20)) <= 20

@@ -26,7 +26,12 @@ def test_every_fragment_is_on_its_page_exactly_as_it_is_pushed(
     log = StepLog.objects.get(task_run__run=run, task_run__task="build")
     application = catalogue.application
     pages: dict[str, list[tuple[str, object]]] = {
-        "/": [("cell", catalogue.dev.pk), ("cell", catalogue.production.pk), ("upstreams", "all")],
+        "/": [
+            ("cell", catalogue.dev.pk),
+            ("cell", catalogue.production.pk),
+            ("upstreams", "all"),
+            ("approvals", application.pk),
+        ],
         application.get_absolute_url(): [
             ("stage", catalogue.production.pk),
             ("versions", application.pk),

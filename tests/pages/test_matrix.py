@@ -100,7 +100,7 @@ def test_a_page_asks_for_what_it_shows_from_before_its_queries(
     newest = Announcement.objects.create(fragment="cell", key="1", application=catalogue.application)
     client = sign_in(people.viewer)
     page = client.get("/").content.decode()
-    assert f'data-live-since="{newest.pk}" data-live-wants="cell upstreams:all"' in page
+    assert f'data-live-since="{newest.pk}" data-live-wants="cell upstreams:all approvals"' in page
     page = client.get(catalogue.application.get_absolute_url()).content.decode()
     key = catalogue.application.pk
     assert f"stage:{catalogue.dev.pk} stage:{catalogue.production.pk} versions:{key}" in page

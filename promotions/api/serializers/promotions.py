@@ -31,6 +31,7 @@ class PromotionSerializer(serializers.ModelSerializer[Promotion]):
     version = VersionInShortSerializer(read_only=True)
     from_version = VersionInShortSerializer(read_only=True, allow_null=True)
     requested_by = serializers.CharField(source="requested_by_name", read_only=True)
+    waits_since = serializers.DateTimeField(read_only=True, allow_null=True)
     is_open = serializers.BooleanField(read_only=True)
     is_retryable = serializers.BooleanField(read_only=True)
     schedule = ScheduleSerializer(read_only=True, allow_null=True, default=None)
@@ -56,6 +57,7 @@ class PromotionSerializer(serializers.ModelSerializer[Promotion]):
             "requested_at",
             "status_at",
             "finished_at",
+            "waits_since",
             "step",
             "attempt",
             "is_open",
@@ -67,6 +69,13 @@ class PromotionSerializer(serializers.ModelSerializer[Promotion]):
             "merge_request_url",
             "target_commit",
         )
+
+
+class WaitingSerializer(PromotionSerializer):
+    edits = EditSerializer(many=True, read_only=True)
+
+    class Meta(PromotionSerializer.Meta):
+        fields = (*PromotionSerializer.Meta.fields, "edits")
 
 
 class StepSerializer(serializers.ModelSerializer[StepResult]):

@@ -73,7 +73,7 @@ class Promotions(Records[Promotion]):
     def get_queryset(self) -> QuerySet[Promotion]:
         promotions = Promotion.objects.for_pages().filter(stage__application__in=self.applications())
         if self.action == "list":
-            return promotions.defer("diff", "previous_diff")
+            return promotions.defer("diff", "previous_diff").prefetch_related("steps")
         return promotions.select_related(
             "stage__image", "stage__manifest_connection", "stage__application__source_connection"
         ).prefetch_related("steps", "approvals", "verification_runs", "checks", "broken_glass__review")

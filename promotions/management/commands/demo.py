@@ -62,6 +62,7 @@ class Command(BaseCommand):
             migrate()
             urls = stack.wait_for_json(ready_file)
             os.environ["SLIPWAY_DEMO_CHAT_URL"] = demo.chat_address(urls)
+            os.environ["SLIPWAY_DEMO_DIRECT_URL"] = demo.direct_address(urls)
             people = demo.prepare(urls, settings.BASE_URL, self.scenario)
             release_connections()
             # Not before: whoever waits for /healthz may sign in the moment it answers.
