@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TypeVar
 
@@ -153,6 +154,19 @@ def same_origin(one: str, other: str) -> bool:
     return a.scheme == b.scheme and (a.port or ports.get(a.scheme)) == (b.port or ports.get(b.scheme))
 
 
+@lru_cache(maxsize=1)
+def authorities() -> ssl.SSLContext:
+    """The public certificate authorities, loaded once a process: reading them takes 40 ms of processor time,
+    and each thread has clients of its own."""
+    return httpx.create_ssl_context()
+
+
+@lru_cache(maxsize=1)
+def no_authorities() -> ssl.SSLContext:
+    """For connections without TLS. It trusts nobody, so that TLS spoken by mistake fails."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
 @contextmanager
 def shut_down_on(stop: threading.Event, sock: socket.socket | None) -> Iterator[None]:
     """While inside, setting `stop` ends a read that is blocked on the socket within half a second.
@@ -217,28 +231,22 @@ class HttpClient:
         self._secrets = tuple(secrets)
         self._retry = retry or Retry()
         self._max_bytes = max_bytes
-        # No cookies: Harbor's session cookie would switch on its CSRF check.
-        jar = CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
-        verify: ssl.SSLContext | bool = ssl.create_default_context(cafile=ca_file) if ca_file else True
-        self._client = httpx.Client(
-            timeout=httpx.Timeout(timeout, connect=min(timeout, 5.0)),
-            verify=verify,
-            cookies=jar,
-            headers={"User-Agent": USER_AGENT},
-            follow_redirects=False,
-        )
+        self._timeout = httpx.Timeout(timeout, connect=min(timeout, 5.0))
+        # A file may be replaced while we run: it is read for each client.
+        self._own_trust = ssl.create_default_context(cafile=ca_file) if ca_file else None
+        self._clients: dict[str, httpx.Client] = {}
 
     def __repr__(self) -> str:
         return f"<HttpClient {self.vendor.key} {self.base_url}>"
 
     def close(self) -> None:
         """Give the connections back."""
-        self._client.close()
+        for client in self._clients.values():
+            client.close()
 
     def __del__(self) -> None:
         # Kept one per thread: a thread that ends takes its client with it, and nobody else can close it.
-        client = getattr(self, "_client", None)
-        if client is not None:
+        for client in getattr(self, "_clients", {}).values():
             client.close()
 
     def read(
@@ -292,13 +300,13 @@ class HttpClient:
         url = self.url(path)
         own = self._headers if same_origin(self.base_url, url) else {}
         try:
-            with self._client.stream(
+            with self._client(url).stream(
                 method,
                 url,
                 params=_params(params),
                 headers={**own, **(headers or {})},
                 content=content,
-                timeout=timeout or self._client.timeout,
+                timeout=timeout or self._timeout,
             ) as answer:
                 yield answer
         except httpx.HTTPError as error:
@@ -324,6 +332,20 @@ class HttpClient:
         detail = hide(message_of(body), self._secrets)
         after = retry_after_of(answer.headers)
         return error_for_status(self.vendor, answer.status_code, detail, retry_after=after)
+
+    def _client(self, url: str) -> httpx.Client:
+        """The connections for the address' scheme."""
+        scheme = "https" if httpx.URL(url).scheme == "https" else "http"
+        if scheme not in self._clients:
+            self._clients[scheme] = httpx.Client(
+                timeout=self._timeout,
+                verify=(self._own_trust or authorities()) if scheme == "https" else no_authorities(),
+                # No cookies: Harbor's session cookie would switch on its CSRF check.
+                cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
+                headers={"User-Agent": USER_AGENT},
+                follow_redirects=False,
+            )
+        return self._clients[scheme]
 
     def _follow(
         self,

@@ -28,6 +28,8 @@ if own_server_wanted():
     # Short, so that the socket fits into it, and outside the checkout, which tests may copy.
     os.environ[FOLDER] = tempfile.mkdtemp(prefix="slipway-tests-")
     os.environ["DATABASE_URL"] = database_url(Path(os.environ[FOLDER]))
+# The suite starts dozens of interpreters: each would compile the whole project again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ.setdefault("SECRET_KEY", "only-for-tests-" + "x" * 40)
 os.environ.setdefault("ALLOWED_HOSTS", "127.0.0.1,localhost,testserver")
 # A pool's threads would keep sessions on a database that the end of the run drops.

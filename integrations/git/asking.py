@@ -15,6 +15,7 @@ import httpx
 
 from integrations.git.access import basic
 from integrations.git.remote import Remote
+from integrations.http import no_authorities
 
 _MAX_BYTES = 256 * 1024
 _HEADERS = {
@@ -47,7 +48,7 @@ def _answer(remote: Remote, body: bytes, timeout: float) -> bytes:
     address = f"{remote.url.rstrip('/')}/git-upload-pack"
     try:
         with (
-            httpx.Client(timeout=timeout, verify=_trust(remote.ca_file)) as client,
+            httpx.Client(timeout=timeout, verify=_trust(remote)) as client,
             client.stream("POST", address, content=body, headers=headers) as answer,
         ):
             if answer.status_code != 200:
@@ -62,8 +63,12 @@ def _answer(remote: Remote, body: bytes, timeout: float) -> bytes:
         return b""
 
 
+def _trust(remote: Remote) -> ssl.SSLContext:
+    return _authorities(remote.ca_file) if remote.url.startswith("https:") else no_authorities()
+
+
 @lru_cache(maxsize=16)
-def _trust(ca_file: str) -> ssl.SSLContext:
+def _authorities(ca_file: str) -> ssl.SSLContext:
     """Loading the system's authorities takes longer than the question."""
     return ssl.create_default_context(cafile=ca_file or None)
 

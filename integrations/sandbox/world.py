@@ -94,6 +94,7 @@ class World:
         self._tasks: set[asyncio.Task[None]] = set()
         self._stores: dict[str, dict[str, Any]] = {}
         self._save_due: asyncio.TimerHandle | None = None
+        self._save_took = 0.0
         data_dir.mkdir(parents=True, exist_ok=True)
 
     def now(self) -> datetime:
@@ -150,21 +151,25 @@ class World:
         return self._stores[name]
 
     def touch(self) -> None:
-        """Have every store written to disk within a fifth of a second."""
-        # Many changes come together; one write serves them all.
+        """Have every store written to disk within a fifth of a second, or a few while much is kept."""
+        # Many changes come together; one write serves them all. After hours of play a write takes long:
+        # it may have a fiftieth of the time, for every vendor waits for it.
         if self._save_due is None:
-            self._save_due = asyncio.get_running_loop().call_later(0.2, self.save)
+            delay = max(0.2, 50 * self._save_took)
+            self._save_due = asyncio.get_running_loop().call_later(delay, self.save)
 
     def save(self) -> None:
         """Write every store, each file replaced at once so that a kill leaves the old or the new one."""
         if self._save_due is not None:
             self._save_due.cancel()
             self._save_due = None
+        begun = time.thread_time()
         # All of them: a play may change several vendors, and half of it on disk would be a lie.
         for name, state in self._stores.items():
             draft = self._path(name).with_suffix(".new")
             draft.write_text(json.dumps(state))
             draft.replace(self._path(name))
+        self._save_took = time.thread_time() - begun
 
     def _path(self, name: str) -> Path:
         return self.data_dir / f"{name}.json"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import random
 import threading
 import time
+from dataclasses import replace
 
 import structlog
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from integrations.argocd import ArgoCDClient
@@ -14,7 +16,7 @@ from integrations.argocd.types import ApplicationSnapshot, StreamEvent
 from integrations.errors import IntegrationError, Unauthorized
 from integrations.images import ImageName, parse_image
 from promotions import engine, residences, vendors
-from promotions.models import Connection, Stage, StageState
+from promotions.models import Connection, Promotion, Stage, StageState
 from promotions.observers.freshness import Freshness, database_work
 from promotions.steps.arrive import source_index
 from promotions.versions import find_version
@@ -24,6 +26,8 @@ log = structlog.get_logger(__name__)
 # Argo CD drops events when its buffer is full, so the stream is never the whole truth (argocd-api.md 4).
 RELIST_EVERY = 180.0
 _LONGEST_PAUSE = 30.0
+# The pods behind a tag that moves may change without a word in the snapshot: they are read this often.
+_TAKE_AGAIN_AFTER = 30.0
 
 
 def observe(freshness: Freshness, stop: threading.Event) -> None:
@@ -43,20 +47,55 @@ def observe(freshness: Freshness, stop: threading.Event) -> None:
             stop.wait(min(longest, 0.5 * 2 ** min(failures, 10)) * random.uniform(0.5, 1))
 
 
+class _Taken:
+    """What was last taken of each application: Argo CD sends all of it again at each of its own looks, though
+    mostly nothing but the time of the look has changed."""
+
+    def __init__(self) -> None:
+        self._last: dict[tuple[str, str], tuple[ApplicationSnapshot, float]] = {}
+
+    def is_news(self, snapshot: ApplicationSnapshot) -> bool:
+        """Tell whether there is anything to take, and remember it as taken."""
+        content = replace(snapshot, resource_version="", reconciled_at=None)
+        name, now = (snapshot.project, snapshot.name), time.monotonic()
+        before, taken_at = self._last.get(name, (None, 0.0))
+        if content == before and now - taken_at < _TAKE_AGAIN_AFTER:
+            return False
+        self._last[name] = content, now
+        return True
+
+    def forget(self, snapshot: ApplicationSnapshot) -> None:
+        self._last.pop((snapshot.project, snapshot.name), None)
+
+
 def _follow(client: ArgoCDClient, freshness: Freshness, stop: threading.Event) -> None:
     _look_at_all(client, freshness)
+    taken, argocd = _Taken(), freshness.upstream.connection
     listed_at = time.monotonic()
     for event in client.stream(stop=stop):
-        if isinstance(event, StreamEvent) and event.type != "DELETED":
+        if isinstance(event, StreamEvent):
             with database_work():
-                take(client, freshness.upstream.connection, event.snapshot)
-        elif isinstance(event, StreamEvent):
-            with database_work():
-                _forget(freshness.upstream.connection, event.snapshot)
+                _take_event(client, argocd, event, taken)
         freshness.seen()
         if time.monotonic() - listed_at > RELIST_EVERY:
             _look_at_all(client, freshness)
             listed_at = time.monotonic()
+
+
+def _take_event(client: ArgoCDClient, argocd: Connection, event: StreamEvent, taken: _Taken) -> None:
+    if event.type == "DELETED":
+        taken.forget(event.snapshot)
+        _forget(argocd, event.snapshot)
+    elif taken.is_news(event.snapshot):
+        take(client, argocd, event.snapshot)
+    else:
+        # A promotion may wait for the look itself: only a comparison after its commit counts.
+        _wake_promotions(argocd, event.snapshot)
+
+
+def _wake_promotions(argocd: Connection, snapshot: ApplicationSnapshot) -> None:
+    for promotion in Promotion.objects.open().filter(stage__in=_stages(argocd, snapshot)):
+        engine.wake(promotion)
 
 
 def _look_at_all(client: ArgoCDClient, freshness: Freshness) -> None:
@@ -67,14 +106,12 @@ def _look_at_all(client: ArgoCDClient, freshness: Freshness) -> None:
     freshness.seen()
 
 
-def _stages(argocd: Connection, snapshot: ApplicationSnapshot) -> list[Stage]:
-    return list(
-        Stage.objects.filter(
-            argocd_connection=argocd,
-            argocd_application=snapshot.name,
-            argocd_project=snapshot.project,
-        ).select_related("application", "environment", "image")
-    )
+def _stages(argocd: Connection, snapshot: ApplicationSnapshot) -> QuerySet[Stage]:
+    return Stage.objects.filter(
+        argocd_connection=argocd,
+        argocd_application=snapshot.name,
+        argocd_project=snapshot.project,
+    ).select_related("application", "environment", "image")
 
 
 def take(client: ArgoCDClient, argocd: Connection, snapshot: ApplicationSnapshot) -> None:

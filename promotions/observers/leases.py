@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 
+from django.db import transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
@@ -17,9 +19,20 @@ RENEW_EVERY = 2.5
 
 def acquire(upstream: Upstream, holder: str, *, term: timedelta = TERM) -> bool:
     """Take a free or expired lease, or renew one's own; tell whether `holder` has it now."""
+    return upstream.pk in acquire_all([upstream], holder, term=term)
+
+
+def acquire_all(upstreams: Iterable[Upstream], holder: str, *, term: timedelta = TERM) -> set[int]:
+    """Take or renew what can be had of these, in one statement; return the keys that `holder` has now.
+
+    Locked in one order first, so that two workers that take several never wait for each other in a circle.
+    """
     free = Q(holder="") | Q(holder=holder) | Q(held_until__lt=Now())
-    taken = Upstream.objects.filter(free, pk=upstream.pk).update(holder=holder, held_until=Now() + term)
-    return bool(taken)
+    wanted = Upstream.objects.filter(free, pk__in=[upstream.pk for upstream in upstreams])
+    with transaction.atomic():
+        had = set(wanted.select_for_update().order_by("pk").values_list("pk", flat=True))
+        Upstream.objects.filter(pk__in=had).update(holder=holder, held_until=Now() + term)
+    return had
 
 
 def release(holder: str) -> None:

@@ -41,12 +41,17 @@ KINDS = {
 
 def declare() -> list[Upstream]:
     """Have a row for each thing the catalogue makes worth watching, and none for anything else."""
+    with_manifests = set(Stage.objects.order_by().values_list("manifest_connection", flat=True).distinct())
     wanted = {
         f"{kind}:{connection.slug}": (kind, connection)
         for connection in Connection.objects.all()
         for kind in KINDS[Vendor(connection.vendor)]
-        if kind != "branches" or Stage.objects.filter(manifest_connection=connection).exists()
+        if kind != "branches" or connection.pk in with_manifests
     }
+    known = list(Upstream.objects.select_related("connection"))
+    # This is asked every few seconds, and nearly always there is nothing to change.
+    if {upstream.name for upstream in known} == set(wanted):
+        return known
     Upstream.objects.exclude(name__in=wanted).delete()
     for name, (kind, connection) in wanted.items():
         Upstream.objects.get_or_create(name=name, defaults={"kind": kind, "connection": connection})
@@ -96,9 +101,10 @@ class Supervisor:
         upstreams = {upstream.pk: upstream for upstream in declare()}
         for pk in [pk for pk in self._watches if pk not in upstreams]:
             self._watches.pop(pk).stop.set()
+        held = leases.acquire_all(upstreams.values(), self.holder, term=self.term)
         for pk, upstream in upstreams.items():
             watch = self._watches.get(pk)
-            if not leases.acquire(upstream, self.holder, term=self.term):
+            if pk not in held:
                 if watch is not None:
                     self._watches.pop(pk).stop.set()
             elif watch is None or not watch.thread.is_alive():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 from django.db import connection
@@ -10,9 +11,9 @@ from django.db import connection
 from promotions.models import AuditEntry
 from promotions.workflow import record
 from tests import cast
-from tests.conftest import TRUNCATE_TRIGGERS
 
 Tamper = Callable[..., None]
+GUARDED = ("promotions_auditentry", "promotions_audithead")
 
 
 @pytest.fixture
@@ -25,21 +26,29 @@ def catalogue(people: cast.People) -> cast.Catalogue:
     return cast.make_catalogue(people)
 
 
-def set_triggers(word: str) -> None:
-    with connection.cursor() as cursor:
-        for table, trigger in TRUNCATE_TRIGGERS.items():
-            cursor.execute(f"ALTER TABLE {table} {word} TRIGGER {trigger}")
-
-
 @pytest.fixture
-def trail(transactional_db: None) -> Iterator[list[AuditEntry]]:
+def trail(transactional_db: None) -> list[AuditEntry]:
     """Ten entries by one person about ten things."""
-    set_triggers("ENABLE")
     by = cast.make_people().requester
     for number in range(10):
         record("thing.done", subject=f"thing {number}", by=by, reason=f"Reason {number} – なぜ")
-    yield list(AuditEntry.objects.order_by("number"))
-    set_triggers("DISABLE")
+    return list(AuditEntry.objects.order_by("number"))
+
+
+@contextmanager
+def without_triggers(*names: str) -> Iterator[None]:
+    """Switch a trigger of each guarded table off for a while, in their order."""
+
+    def switch(word: str) -> None:
+        with connection.cursor() as cursor:
+            for table, name in zip(GUARDED, names, strict=True):
+                cursor.execute(f"ALTER TABLE {table} {word} TRIGGER {name}")
+
+    switch("DISABLE")
+    try:
+        yield
+    finally:
+        switch("ENABLE")
 
 
 @pytest.fixture
@@ -47,11 +56,7 @@ def tamper(trail: list[AuditEntry]) -> Tamper:
     """Change the tables as somebody does who may switch triggers off."""
 
     def change(statement: str, *values: object) -> None:
-        with connection.cursor() as cursor:
-            for table in TRUNCATE_TRIGGERS:
-                cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+        with without_triggers("USER", "USER"), connection.cursor() as cursor:
             cursor.execute(statement, values)
-            for table in TRUNCATE_TRIGGERS:
-                cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
 
     return change

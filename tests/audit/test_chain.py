@@ -13,7 +13,7 @@ from promotions.audit import chain
 from promotions.audit.verify import verify
 from promotions.models import AuditEntry, AuditHead
 from promotions.workflow import record
-from tests.audit.conftest import Tamper, set_triggers
+from tests.audit.conftest import Tamper, without_triggers
 
 TABLE = "promotions_auditentry"
 
@@ -159,8 +159,9 @@ def test_a_tampering_is_found_and_its_place_told(tamper: Tamper, case: str) -> N
 
 
 def test_triggers_that_are_switched_off_are_told(trail: list[AuditEntry]) -> None:
-    set_triggers("DISABLE")
-    assert [finding.split(" of ")[0] for finding in findings()] == [
+    with without_triggers("audit_refuse_truncate", "audit_refuse_head_truncate"):
+        found = findings()
+    assert [finding.split(" of ")[0] for finding in found] == [
         "The trigger audit_refuse_truncate",
         "The trigger audit_refuse_head_truncate",
     ]

@@ -27,7 +27,9 @@ def test_a_red_build_gives_no_version_and_says_which_step_failed(system: System)
 
     (run,) = wait_for(red, bool, seconds=60, what="the red run")
     assert "Failed: 1" in run["message"]
-    assert not [v for v in system.get("versions/")["results"] if v["tag"] == label]
+    versions = system.get(f"versions/?application={drive.APPLICATION}")["results"]
+    assert versions
+    assert not [v for v in versions if v["tag"] == label]
 
 
 def test_a_red_verification_fails_the_promotion_and_offers_the_way_back(system: System) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import posixpath
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from integrations.sandbox.argocd import helm, kustomize
 from integrations.sandbox.argocd.kustomize import RenderError, documents
@@ -19,6 +22,8 @@ CLUSTER_KINDS = (
     "CustomResourceDefinition",
     "PersistentVolume",
 )
+MADE_KEPT = 100
+_made: WeakKeyDictionary[World, dict[str, tuple[str, list[Object]]]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,19 @@ async def render(world: World, application: Object, revisions: list[str]) -> Ren
 
 
 def _generate(world: World, application: Object, source: Object, commit: str) -> tuple[str, list[Object]]:
+    """Return a copy of what was made last time: a commit's files never change, as in Argo CD's own cache."""
+    kept = _made.setdefault(world, {})
+    wanted = [application["metadata"]["name"], application["spec"]["destination"], source, commit]
+    key = json.dumps(wanted, sort_keys=True)
+    if key not in kept:
+        if len(kept) >= MADE_KEPT:
+            kept.clear()
+        kept[key] = _generated(world, application, source, commit)
+    type_, manifests = kept[key]
+    return type_, copy.deepcopy(manifests)
+
+
+def _generated(world: World, application: Object, source: Object, commit: str) -> tuple[str, list[Object]]:
     name, namespace = application["metadata"]["name"], application["spec"]["destination"].get("namespace", "")
     folder = posixpath.normpath(source.get("path", "."))
     files = world.git.files(project_of(source["repoURL"]), commit)

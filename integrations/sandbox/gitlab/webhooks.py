@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from integrations.http import authorities
 from integrations.sandbox.faults import hook_copies, take
 from integrations.sandbox.gitlab.state import Json, stamp
 
@@ -131,7 +132,9 @@ class Webhooks:
 
     async def _post(self, url: str, body: bytes, headers: dict[str, str]) -> str:
         if self._client is None:
-            self._client = httpx.AsyncClient(timeout=TIMEOUT, trust_env=False, follow_redirects=False)
+            self._client = httpx.AsyncClient(
+                timeout=TIMEOUT, verify=authorities(), trust_env=False, follow_redirects=False
+            )
         try:
             return str((await self._client.post(url, content=body, headers=headers)).status_code)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:

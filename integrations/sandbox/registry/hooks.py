@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import structlog
 
+from integrations.http import authorities
 from integrations.sandbox import invented
 from integrations.sandbox.faults import hook_copies
 from integrations.sandbox.registry.storage import Storage
@@ -32,7 +33,7 @@ class Hooks:
         # distribution sends in order and blocks on a refused one; Harbor sends each by itself.
         self.queue: asyncio.Queue[Object] = asyncio.Queue()
         # Loopback alone: a proxy from the environment must not see it.
-        self.client = httpx.AsyncClient(trust_env=False, follow_redirects=False)
+        self.client = httpx.AsyncClient(verify=authorities(), trust_env=False, follow_redirects=False)
 
     def start(self) -> None:
         self.world.spawn(self._notify(), name="distribution notifications")
