@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from promotions import operations
 from promotions.choices import DeliveryOutcome
-from promotions.models import ApiToken, AuditEntry, Stage
+from promotions.models import ApiToken, AuditEntry, Residence, Stage
 from promotions.tokens import issue_token, service_account
 from promotions.workflow import record
 from tests import cast
@@ -48,7 +48,8 @@ class World:
             if name == prefix or (prefix.endswith("*") and name.startswith(prefix[:-1])):
                 default = arguments
                 break
-        query = f"?version={self.catalogue.newer.pk}" if name == "api-stage-preview" else ""
+        asks = name in ("api-stage-preview", "api-stage-roll-back")
+        query = f"?version={self.catalogue.newer.pk}" if asks else ""
         return reverse(name, args=default) + query
 
     def post(self, name: str, client: Client) -> Any:
@@ -73,6 +74,9 @@ def world(level: Level, catalogue: cast.Catalogue, people: cast.People, gitlab: 
     waiting = cast.make_promotion(catalogue, somebody)
     record("promotion.requested", subject=waiting, by=somebody, promotion=waiting)
     entry = AuditEntry.objects.get(promotion=waiting)
+    # What ran in production before can be rolled back to; glass that a stranger broke waits for review.
+    Residence.objects.create(stage=catalogue.production, version=catalogue.newer)
+    review = cast.make_review(waiting, somebody)
     run = cast.make_run(catalogue)
     log = run.task_runs.get(task="build").logs.get()
     delivery = cast.make_delivery(catalogue, outcome=DeliveryOutcome.FAILED)
@@ -84,6 +88,10 @@ def world(level: Level, catalogue: cast.Catalogue, people: cast.People, gitlab: 
         "stage-access": (slug, "production"),
         "candidates": (slug, "production"),
         "promote": (slug, "production", catalogue.newer.pk),
+        "promote-break-glass": (slug, "production", catalogue.newer.pk),
+        "stage-history": (slug, "production"),
+        "stage-roll-back": (slug, "production", catalogue.newer.pk),
+        "review-close": (review.pk,),
         "promotion": (waiting.pk,),
         "promotion-*": (waiting.pk,),
         "run": (run.pk,),
@@ -100,6 +108,8 @@ def world(level: Level, catalogue: cast.Catalogue, people: cast.People, gitlab: 
         "api-version-detail": (catalogue.newer.pk,),
         "api-promotion-list": (),
         "api-promotion-*": (waiting.pk,),
+        "api-review-list": (),
+        "api-review-*": (review.pk,),
         "api-run-detail": (run.pk,),
         "api-run-logs": (run.pk, log.pk),
         "api-delivery-list": (),
@@ -116,7 +126,16 @@ def bodies(catalogue: cast.Catalogue) -> dict[str, dict[str, Any]]:
     assert seen is not None
     token = {"name": "new", "scopes": ["read"], "days": 7}
     stage, version = catalogue.production.pk, catalogue.newer.pk
+    glass = {"gates": ["freeze"], "reason": "Now", "confirm": str(catalogue.production)}
     return {
+        "promotion-break-glass": {**glass, "seen_hash": cast.HASH},
+        "promote-break-glass": {**glass, "seen_hash": seen.hash},
+        "stage-roll-back": {"seen_hash": seen.hash, "reason": "Back"},
+        "review-close": {"comment": "Fine"},
+        "api-promotion-break-glass": {**glass, "change_hash": cast.HASH},
+        "api-stage-break-glass": {**glass, "version": version},
+        "api-stage-roll-back": {"version": version, "reason": "Back"},
+        "api-review-close": {"comment": "Fine"},
         "promote": {"seen_hash": seen.hash, "reason": "Go"},
         "promotion-approve": {"seen_hash": cast.HASH},
         "promotion-reject": {"seen_hash": cast.HASH, "comment": "No"},
@@ -135,7 +154,7 @@ def bodies(catalogue: cast.Catalogue) -> dict[str, dict[str, Any]]:
 def prepare(name: str, world: World) -> None:
     """Bring the promotion to where the act makes sense."""
     promotion = world.catalogue.production.promotions.get()
-    if name in ("promote", "api-promotion-list"):
+    if name in ("promote", "promote-break-glass", "api-stage-break-glass", "api-promotion-list"):
         promotion.status = "rejected"
     elif name.endswith("retry"):
         promotion.status, promotion.step = "failed", "write"
