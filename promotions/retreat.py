@@ -178,7 +178,8 @@ def last_good(promotion: Promotion) -> ImageVersion | None:
 def _people_s(row: AutomaticRollback, promotion: Promotion, target: ImageVersion | None) -> str:
     """Return why this is for people to decide, "" where Slipway may."""
     stage = promotion.stage
-    if promotion.kind == PromotionKind.ROLLBACK and is_system(promotion.requested_by):
+    asked_by = promotion.requested_by
+    if promotion.kind == PromotionKind.ROLLBACK and asked_by is not None and is_system(asked_by):
         return _("It was itself an automatic roll-back.")
     if (acts := _who_acts(row, promotion)) is not None:
         words = {"person": acts.requested_by_name, "number": acts.pk}
