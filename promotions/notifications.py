@@ -22,8 +22,6 @@ log = structlog.get_logger(__name__)
 
 # "approved" is told, "running" follows from it within seconds.
 EVENTS = tuple(status.value for status in PromotionStatus if status != PromotionStatus.RUNNING)
-# Told to every channel of the place, whatever events it asked for.
-URGENT = "break-glass"
 _SEND_LOCK = 7_305_012
 _MOST_TRIES = 8
 _LONGEST_PAUSE = 900.0
@@ -32,9 +30,7 @@ _MOST_EDITS = 5
 
 def tell(promotion: Promotion, event: str, *, by: str, message: str = "") -> None:
     """Put a message for every channel that wants it into the outbox, in the current transaction."""
-    urgent = event.startswith(URGENT)
-    every = NotificationChannel.objects.all()
-    channels = [c for c in every if c.wants(event, promotion) or (urgent and c.covers(promotion))]
+    channels = [c for c in NotificationChannel.objects.all() if c.wants(event, promotion)]
     for channel in channels:
         Notification.objects.get_or_create(
             channel=channel,
@@ -47,6 +43,24 @@ def tell(promotion: Promotion, event: str, *, by: str, message: str = "") -> Non
         transaction.on_commit(_wake)
 
 
+def tell_everywhere(promotion: Promotion, event: str, title: str, *, by: str, message: str) -> None:
+    """Tell every channel of the promotion's place, whatever events it asked for: nobody may say later that
+    they did not hear. Each `event` is told once per attempt."""
+    application, environment = promotion.stage.application.slug, promotion.stage.environment.slug
+    for channel in NotificationChannel.objects.all():
+        elsewhere = channel.applications and application not in channel.applications
+        if elsewhere or (channel.environments and environment not in channel.environments):
+            continue
+        Notification.objects.get_or_create(
+            channel=channel,
+            promotion=promotion,
+            event=event,
+            attempt=promotion.attempt,
+            defaults={"title": title[:250], "body": _body(promotion, by, message)},
+        )
+    transaction.on_commit(_wake)
+
+
 def _wake() -> None:
     try:
         app.configure_task("promotions.notify", queueing_lock="notify").defer()
@@ -56,7 +70,7 @@ def _wake() -> None:
 
 def _title(promotion: Promotion, event: str) -> str:
     stage = promotion.stage
-    word = _("the glass was broken") if event.startswith(URGENT) else str(PromotionStatus(event).label)
+    word = str(PromotionStatus(event).label)
     if promotion.kind == PromotionKind.ROLLBACK:
         word = _("roll-back %(word)s") % {"word": word}
     return _("%(application)s to %(version)s in %(environment)s: %(word)s") % {

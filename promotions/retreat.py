@@ -23,13 +23,14 @@ from promotions.choices import (
 )
 from promotions.manifests import Change
 from promotions.models import AutomaticRollback, Environment, ImageVersion, Promotion, Stage, StageState
+from promotions.notifications import tell_everywhere
 from promotions.operations import Preview
 from promotions.policy import Refusal, Refused, stopping
 from promotions.policy.access import is_system, system_account
 from promotions.policy.gathering import proven_here
 from promotions.policy.governance import when
 from promotions.policy.rules import RollbackRules, Rules
-from promotions.workflow import StaleState, announce_promotion, record
+from promotions.workflow import StaleState, announce_promotion, person_name, record
 
 State = AutomaticState
 # An outage of the manifest repository looks like a change that can't be computed; it may pass.
@@ -253,6 +254,11 @@ def _settle(row: AutomaticRollback, promotion: Promotion, why_not: str) -> None:
         announce_promotion(promotion)
         if rollback is not None:
             announce_promotion(rollback)
+        else:
+            # Something is broken, and somebody counts on Slipway to mend it.
+            title = _("%(stage)s: not rolled back automatically") % {"stage": promotion.stage}
+            by = person_name(None)
+            tell_everywhere(promotion, "rollback-left", title, by=by, message=held.message)
 
 
 def _outcome(held: AutomaticRollback, why_not: str) -> str:

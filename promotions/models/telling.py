@@ -33,13 +33,11 @@ class NotificationChannel(models.Model):
 
     def wants(self, event: str, promotion: Promotion) -> bool:
         """Tell whether this channel is to hear of the event."""
-        return (not self.events or event in self.events) and self.covers(promotion)
-
-    def covers(self, promotion: Promotion) -> bool:
-        """Tell whether it is for the promotion's place."""
         stage = promotion.stage
-        return (not self.applications or stage.application.slug in self.applications) and (
-            not self.environments or stage.environment.slug in self.environments
+        return (
+            (not self.events or event in self.events)
+            and (not self.applications or stage.application.slug in self.applications)
+            and (not self.environments or stage.environment.slug in self.environments)
         )
 
 

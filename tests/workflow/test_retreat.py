@@ -16,6 +16,8 @@ from promotions.models import (
     AutomaticRollback,
     Environment,
     FreezeWindow,
+    Notification,
+    NotificationChannel,
     Promotion,
     Stage,
     StageState,
@@ -266,9 +268,12 @@ def test_a_request_that_was_closed_before_it_went_bad_does_not_count(
 def test_it_leaves_alone_what_somebody_edited_in_git(
     catalogue: cast.Catalogue, people: cast.People, stage: Stage, git: SmallGitLab
 ) -> None:
+    NotificationChannel.objects.create(slug="chat", url="env:CHAT_URL", events=["succeeded"])
     ended(catalogue, people)
     git.push(git.content.replace(b":1.1.0", b":1.1.1"))
-    assert "Somebody changed the manifests since." in left(look(stage))
+    told = left(look(stage))
+    assert "Somebody changed the manifests since." in told
+    assert told in Notification.objects.get().body, "people count on it to be mended"
 
 
 def test_it_has_nowhere_to_go_where_nothing_was_good(
