@@ -133,7 +133,7 @@ class Event(TextChoices):
     STUCK = "stuck", _("stuck")
     ABORTED = "aborted", _("aborted")
     SUPERSEDED = "superseded", _("superseded")
-    BREAK_GLASS = "break-glass", _("the glass was broken")
+    URGENT = "urgent", _("urgent")
     UNREACHABLE = "unreachable", _("upstream unreachable")
     REACHABLE = "reachable", _("upstream reachable again")
 

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from promotions import engine
 from promotions.choices import PromotionStatus, Role
 from promotions.models import BreakGlass, Promotion, ReviewTask, Stage
-from promotions.notifications import tell_of_glass
+from promotions.notifications import tell_everywhere
 from promotions.policy import Act, Refusal, Refused, gather, refusals
 from promotions.policy.access import holders, holds
 from promotions.policy.gathering import may_break
@@ -81,7 +81,7 @@ def _yours(gate: str, sentence: str) -> Refusal:
 def break_glass(promotion: Promotion, glass: Glass, *, by: User, change_hash: str) -> None:
     """Let one promotion pass the named gates, for exactly this change.
 
-    The second of two equal clicks changes nothing. Raises Refused, and StaleState when the promotion or
+    The second of two equal clicks breaks nothing more. Raises Refused, and StaleState when the promotion or
     its change is no longer what the person saw.
     """
     allowed(promotion.stage, glass, by)
@@ -96,9 +96,9 @@ def break_glass(promotion: Promotion, glass: Glass, *, by: User, change_hash: st
         if not (held.is_open or held.is_retryable):
             raise StaleState(_("Promotion #%(number)d has already ended.") % {"number": held.pk})
         gates = sorted(glass.gates)
-        if held.broken_glass.filter(person=by, gates=gates, change_hash=change_hash).exists():
-            return
-        keep(held, glass, by)
+        if not held.broken_glass.filter(person=by, gates=gates, change_hash=change_hash).exists():
+            keep(held, glass, by)
+        # Also for glass that is broken already: its person may have lost the role, and have it again.
         _let_go(held, by)
     promotion.refresh_from_db()
     engine.wake(promotion)
@@ -128,7 +128,11 @@ def keep(promotion: Promotion, glass: Glass, by: User) -> None:
         "gates": ", ".join(broken.gates),
         "reason": broken.reason,
     }
-    tell_of_glass(promotion, by=person_name(by), message=message)
+    title = _("%(stage)s: the glass was broken for %(version)s") % {
+        "stage": promotion.stage,
+        "version": promotion.version.label,
+    }
+    tell_everywhere(promotion, title, by=person_name(by), message=message)
     announce_promotion(promotion)
 
 

@@ -187,3 +187,25 @@ class ReasonForm(forms.Form):
 
 class ExceptionForm(SeenForm):
     reason = _words(_("Why must it go now?"), required=True)
+
+
+class BreakGlassForm(SeenForm):
+    """Which gates are passed, and why; the stage's name is typed so that no slip of the hand does it."""
+
+    gates = forms.MultipleChoiceField(label=_("Gates to pass"), widget=forms.CheckboxSelectMultiple)
+    reason = _words(_("Why can't it wait?"), required=True)
+    confirm = forms.CharField(
+        label=_("Type the stage's name"),
+        max_length=300,
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+
+    def __init__(self, *args: Any, gates: Iterable[tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["gates"]
+        assert isinstance(field, forms.MultipleChoiceField)
+        field.choices = list(gates)
+
+
+class ReviewForm(forms.Form):
+    comment = _words(_("What did you find?"), required=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import structlog
@@ -58,9 +58,13 @@ def tell(promotion: Promotion, event: str, *, by: str, message: str = "") -> Non
         put(news, rooms(news), subscribers(news))
 
 
-def tell_of_glass(promotion: Promotion, *, by: str, message: str) -> None:
-    """Tell every room of the place, whatever it asked for, that somebody passed gates in an emergency."""
-    news = of_promotion(promotion, Event.BREAK_GLASS, by=by, message=message, since=timezone.now())
+def tell_everywhere(promotion: Promotion, title: str, *, by: str, message: str) -> None:
+    """Tell every room of the promotion's place, whatever it asked for, and those who want to hear of it.
+
+    Nobody may say later that they did not hear. Each call is told.
+    """
+    news = of_promotion(promotion, Event.URGENT, by=by, message=message, since=timezone.now())
+    news = replace(news, compose=lambda: (title, _body(promotion, by, message)))
     put(news, rooms(news), subscribers(news))
 
 

@@ -23,13 +23,14 @@ from promotions.choices import (
 )
 from promotions.manifests import Change
 from promotions.models import AutomaticRollback, Environment, ImageVersion, Promotion, Stage, StageState
+from promotions.notifications import tell_everywhere
 from promotions.operations import Preview
 from promotions.policy import Refusal, Refused, stopping
 from promotions.policy.access import is_system, system_account
 from promotions.policy.gathering import proven_here
 from promotions.policy.governance import when
 from promotions.policy.rules import RollbackRules, Rules
-from promotions.workflow import StaleState, announce_promotion, record
+from promotions.workflow import StaleState, announce_promotion, person_name, record
 
 State = AutomaticState
 # An outage of the manifest repository looks like a change that can't be computed; it may pass.
@@ -178,7 +179,8 @@ def last_good(promotion: Promotion) -> ImageVersion | None:
 def _people_s(row: AutomaticRollback, promotion: Promotion, target: ImageVersion | None) -> str:
     """Return why this is for people to decide, "" where Slipway may."""
     stage = promotion.stage
-    if promotion.kind == PromotionKind.ROLLBACK and is_system(promotion.requested_by):
+    asked_by = promotion.requested_by
+    if promotion.kind == PromotionKind.ROLLBACK and asked_by is not None and is_system(asked_by):
         return _("It was itself an automatic roll-back.")
     if (acts := _who_acts(row, promotion)) is not None:
         words = {"person": acts.requested_by_name, "number": acts.pk}
@@ -252,6 +254,11 @@ def _settle(row: AutomaticRollback, promotion: Promotion, why_not: str) -> None:
         announce_promotion(promotion)
         if rollback is not None:
             announce_promotion(rollback)
+        else:
+            # Something is broken, and somebody counts on Slipway to mend it.
+            title = _("%(stage)s: not rolled back automatically") % {"stage": promotion.stage}
+            by = person_name(None)
+            tell_everywhere(promotion, title, by=by, message=held.message)
 
 
 def _outcome(held: AutomaticRollback, why_not: str) -> str:

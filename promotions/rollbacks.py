@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from promotions import operations
 from promotions.choices import PromotionKind, PromotionStatus
+from promotions.emergency import Glass
 from promotions.manifests import Change
 from promotions.models import ImageVersion, Promotion, Residence, Stage, StageState
 from promotions.policy import Refusal, Refused
@@ -164,7 +165,13 @@ def ran_here(stage: Stage, version: ImageVersion) -> bool:
 
 
 def request(
-    stage: Stage, version: ImageVersion, *, by: User, reason: str, seen_hash: str | None = None
+    stage: Stage,
+    version: ImageVersion,
+    *,
+    by: User,
+    reason: str,
+    seen_hash: str | None = None,
+    glass: Glass | None = None,
 ) -> Promotion:
     """Ask for a version that this Stage ran before: a promotion with its own diff and approval.
 
@@ -182,6 +189,7 @@ def request(
         seen_hash=seen_hash,
         rollback_of=taken_back(stage, version),
         kind=PromotionKind.ROLLBACK,
+        glass=glass,
     )
 
 

@@ -16,6 +16,7 @@ from django.utils import timezone
 from promotions.choices import DeliveryOutcome, Risk, Role, RunStatus, UpstreamState, Vendor, WriteMode
 from promotions.models import (
     Application,
+    BreakGlass,
     Commit,
     Connection,
     Delivery,
@@ -24,6 +25,7 @@ from promotions.models import (
     ImageVersion,
     PipelineRun,
     Promotion,
+    ReviewTask,
     RoleGrant,
     Stage,
     StageState,
@@ -261,6 +263,19 @@ def make_promotion(catalogue: Catalogue, by: User, **fields: object) -> Promotio
         ],
     }
     return Promotion.objects.create(**{**values, **fields})
+
+
+def make_review(promotion: Promotion, by: User, *gates: str) -> ReviewTask:
+    """Glass that was broken for the promotion, and the review it left."""
+    glass = BreakGlass.objects.create(
+        promotion=promotion,
+        person=by,
+        person_name=by.get_full_name() or by.username,
+        gates=list(gates) or ["freeze"],
+        reason="Orders are being lost.",
+        change_hash=promotion.change_hash,
+    )
+    return ReviewTask.objects.create(promotion=promotion, glass=glass, person=by)
 
 
 def make_run(catalogue: Catalogue, *, log: str = "cloning\ndone\n", **fields: object) -> PipelineRun:

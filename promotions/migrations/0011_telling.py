@@ -94,7 +94,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='notification',
             name='event',
-            field=models.CharField(choices=[('requested', 'waiting for approval'), ('approved', 'approved'), ('rejected', 'rejected'), ('succeeded', 'succeeded'), ('failed', 'failed'), ('errored', 'errored'), ('rolled-back', 'rolled back'), ('stuck', 'stuck'), ('aborted', 'aborted'), ('superseded', 'superseded'), ('break-glass', 'the glass was broken'), ('unreachable', 'upstream unreachable'), ('reachable', 'upstream reachable again')], max_length=20),
+            field=models.CharField(choices=[('requested', 'waiting for approval'), ('approved', 'approved'), ('rejected', 'rejected'), ('succeeded', 'succeeded'), ('failed', 'failed'), ('errored', 'errored'), ('rolled-back', 'rolled back'), ('stuck', 'stuck'), ('aborted', 'aborted'), ('superseded', 'superseded'), ('urgent', 'urgent'), ('unreachable', 'upstream unreachable'), ('reachable', 'upstream reachable again')], max_length=20),
         ),
         migrations.AlterField(
             model_name='notification',
@@ -148,6 +148,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='subscription',
-            constraint=models.CheckConstraint(condition=models.Q(('events__contained_by', ['requested', 'approved', 'rejected', 'succeeded', 'failed', 'errored', 'rolled-back', 'stuck', 'aborted', 'superseded', 'break-glass', 'unreachable', 'reachable'])), name='subscribed_events_are_known'),
+            constraint=models.CheckConstraint(condition=models.Q(('events__contained_by', ['requested', 'approved', 'rejected', 'succeeded', 'failed', 'errored', 'rolled-back', 'stuck', 'aborted', 'superseded', 'urgent', 'unreachable', 'reachable'])), name='subscribed_events_are_known'),
         ),
     ]

@@ -59,7 +59,7 @@ class NotificationChannel(models.Model):
 
     def wants(self, event: Event, stages: Iterable[Stage]) -> bool:
         """Tell whether this room is to hear of something that happens in these Stages, or in none."""
-        if self.events and event != Event.BREAK_GLASS and not set(self.events).intersection(event.wishes):
+        if self.events and event != Event.URGENT and not set(self.events).intersection(event.wishes):
             return False
         if not self.applications and not self.environments:
             return True

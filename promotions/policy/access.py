@@ -8,24 +8,13 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from promotions.choices import Role
 from promotions.models import Application, Environment, RoleGrant, Stage
+from promotions.policy.rules import Rules
 
-# The account in whose name Slipway asks for promotions. No form accepts a colon in a name, and it is never
-# active: nobody signs in with it, and no person is taken for it.
-_SYSTEM = "slipway:system"
+# Who asks for automatic promotions. No form and no provider makes an account with a colon in its name.
+SYSTEM_ACCOUNT = "system:slipway"
 # Each includes the ones before it.
 ROLES = (Role.VIEWER, Role.DEVELOPER, Role.APPROVER, Role.ADMIN)
 Visitor = User | AnonymousUser
-
-
-def system_account() -> User:
-    """Return the account that stands for Slipway itself, made if need be."""
-    values = {"first_name": "Slipway", "is_active": False, "password": make_password(None)}
-    return User.objects.get_or_create(username=_SYSTEM, defaults=values)[0]
-
-
-def is_system(user: Visitor | None) -> bool:
-    """Tell whether this is the account in whose name Slipway acts by itself; nobody can sign in to it."""
-    return isinstance(user, User) and user.username == _SYSTEM and not user.is_active
 
 
 def _grants(user: Visitor) -> QuerySet[RoleGrant]:
@@ -41,11 +30,11 @@ def _at_least(role: Role) -> tuple[Role, ...]:
 def holds(user: Visitor, role: Role, stage: Stage) -> bool:
     """Tell whether the person holds the role, or a higher one, for this Stage now.
 
-    Slipway itself may ask where the catalogue says that it acts by itself, and approves nothing.
+    Slipway itself may ask where the catalogue says that it acts by itself, and never approves.
     """
     if is_system(user):
-        rolls_back = bool(stage.environment.policy.get("rollback", {}).get("automatic"))
-        return role in (Role.VIEWER, Role.DEVELOPER) and (stage.promotes_automatically or rolls_back)
+        acts = stage.promotes_automatically or rolls_back_automatically(stage)
+        return role in (Role.VIEWER, Role.DEVELOPER) and acts
     if isinstance(user, User) and user.is_active and user.is_superuser:
         return True
     return (
@@ -67,6 +56,21 @@ def stages_where(user: Visitor, role: Role) -> QuerySet[Stage]:
         role__in=_at_least(role),
     )
     return Stage.objects.filter(Exists(reaching))
+
+
+def is_system(user: Visitor) -> bool:
+    """Tell whether this is the account in whose name Slipway acts by itself; nobody can sign in to it."""
+    return isinstance(user, User) and user.username == SYSTEM_ACCOUNT and not user.is_active
+
+
+def system_account() -> User:
+    """Return that account, made if need be."""
+    values = {"first_name": "Slipway", "is_active": False, "password": make_password(None)}
+    return User.objects.get_or_create(username=SYSTEM_ACCOUNT, defaults=values)[0]
+
+
+def rolls_back_automatically(stage: Stage) -> bool:
+    return bool(Rules.of(stage.environment.policy).rollback.automatic)
 
 
 def grants_for(stage: Stage) -> QuerySet[RoleGrant]:

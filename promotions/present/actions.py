@@ -8,12 +8,14 @@ from django.contrib.auth.models import User
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from promotions import governing, operations
+from promotions import emergency, governing, operations
 from promotions.choices import PromotionStatus
 from promotions.models import Application, ImageVersion, Promotion, Stage
 from promotions.policy import Act, Facts, Refusal, gather, refusals, stopping
+from promotions.policy.rules import Rules
 from promotions.present.commits import Contents, contents
 from promotions.present.matrix import stages, state_of
+from promotions.steps.guard import act_of
 
 _CANDIDATES = 3
 
@@ -74,6 +76,9 @@ def of_promotion(promotion: Promotion, user: User) -> list[Action]:
         url = reverse("promotion-freeze-exception", args=[promotion.pk])
         why = tuple(governing.may_except(user, promotion))
         actions.append(Action("except", _("Let it go during the freeze …"), url, refusals=why))
+    if _can_break_glass(promotion, facts, user):
+        url = reverse("promotion-break-glass", args=[promotion.pk])
+        actions.append(Action("break-glass", _("Break the glass …"), url, tone="danger"))
     if promotion.is_retryable:
         url = reverse("promotion-retry", args=[promotion.pk])
         why = tuple(_role(facts) + operations.hopeless(promotion, facts) + _another_is_open(promotion, facts))
@@ -122,6 +127,15 @@ def _another_is_open(promotion: Promotion, facts: Facts) -> list[Refusal]:
         for other in facts.others_open
         if other.number != promotion.pk
     ]
+
+
+def _can_break_glass(promotion: Promotion, facts: Facts, user: User) -> bool:
+    """An emergency's way is shown only to whom it is open, and only where it would help."""
+    if not (promotion.is_open or promotion.is_retryable):
+        return False
+    covered = Rules.of(promotion.stage.environment.policy).break_glass.gates
+    in_the_way = {refusal.gate for refusal in refusals(act_of(promotion), facts)}
+    return bool(in_the_way & covered) and not emergency.may(user, promotion.stage)
 
 
 def _can_be_rolled_back(promotion: Promotion) -> bool:

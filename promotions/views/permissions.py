@@ -18,7 +18,15 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from promotions.audit.search import visible_entries
 from promotions.live import latest_number
-from promotions.models import Application, AuditEntry, ImageVersion, PipelineRun, Promotion, Release
+from promotions.models import (
+    Application,
+    AuditEntry,
+    ImageVersion,
+    PipelineRun,
+    Promotion,
+    Release,
+    ReviewTask,
+)
 from promotions.policy.access import may_replay, may_see_machinery, visible_applications
 
 View = Callable[..., HttpResponseBase]
@@ -131,12 +139,20 @@ def _version(user: User, pk: int) -> ImageVersion:
     return get_object_or_404(visible.select_related("image__application"), pk=pk)
 
 
+def _review(user: User, pk: int) -> ReviewTask:
+    visible = ReviewTask.objects.for_pages()
+    return get_object_or_404(
+        visible.filter(promotion__stage__application__in=visible_applications(user)), pk=pk
+    )
+
+
 _LOADERS: dict[str, tuple[str, Callable[[User, Any], object]]] = {
     "slug": ("application", _application),
     "promotion_id": ("promotion", _promotion),
     "release_id": ("release", _release),
     "run_id": ("run", _run),
     "entry_id": ("entry", _audit_entry),
+    "review_id": ("task", _review),
     # After the slug: where both stand in an address, the application decides.
     "version_id": ("version", _version),
 }

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from promotions import comparisons, operations, rollbacks, scheduling
+from promotions import comparisons, emergency, operations, rollbacks, scheduling
 from promotions.forms import PromoteForm
 from promotions.models import Application, ImageVersion, Promotion, Stage
 from promotions.policy import Refused, Weight, stopping
+from promotions.policy.rules import Rules
 from promotions.policy.schedule import BadTime, When
 from promotions.present.commits import contents
 from promotions.present.diff import parse_diff
@@ -136,12 +138,24 @@ def _confirmation(
         "seen_hash": change.hash if change else "",
         "back_url": wish.rollback_of.get_absolute_url() if wish.rollback_of else stage.get_absolute_url(),
         "is_rollback": wish.rolls_back,
+        "break_glass_url": _through_glass(request, wish, preview),
         "action_url": request.path,
         **(problem_context(error) if isinstance(error, StaleState) else {}),
     }
     if isinstance(error, Refused):
         context["refusals"] = error.refusals
     return page(request, "confirm_promotion.html", context, status=status)
+
+
+def _through_glass(request: PageRequest, wish: Wish, preview: operations.Preview) -> str:
+    """Return where the glass is broken, for whom that is open and where it would help."""
+    covered = Rules.of(wish.stage.environment.policy).break_glass.gates
+    helps = any(refusal.gate in covered for refusal in preview.refusals)
+    if not helps or emergency.may(request.user, wish.stage):
+        return ""
+    place = wish.stage.application.slug, wish.stage.environment.slug
+    url = reverse("promote-break-glass", args=[*place, wish.version.pk])
+    return f"{url}?roll_back=1" if wish.rolls_back else url
 
 
 def _title(wish: Wish) -> str:

@@ -21,6 +21,7 @@ from promotions.models import (
     NotificationChannel,
     Pin,
     Release,
+    Residence,
     Stage,
 )
 from promotions.models.release import hash_of
@@ -58,7 +59,8 @@ class World:
             if name == prefix or (prefix.endswith("*") and name.startswith(prefix[:-1])):
                 default = arguments
                 break
-        query = f"?version={self.catalogue.newer.pk}" if name == "api-stage-preview" else ""
+        asks = name in ("api-stage-preview", "api-stage-roll-back")
+        query = f"?version={self.catalogue.newer.pk}" if asks else ""
         return reverse(name, args=default) + query
 
     def post(self, name: str, client: Client) -> Any:
@@ -106,7 +108,12 @@ def of_people(people: cast.People, token: ApiToken | None) -> Arguments:
 
 def of_catalogue(catalogue: cast.Catalogue) -> Arguments:
     slug, newer = catalogue.application.slug, catalogue.newer.pk
+    # What ran in production before can be rolled back to.
+    Residence.objects.create(stage=catalogue.production, version=catalogue.newer)
     return {
+        "promote-break-glass": (slug, "production", newer),
+        "stage-history": (slug, "production"),
+        "stage-roll-back": (slug, "production", newer),
         "application": (slug,),
         "stage-access": (slug, "production"),
         "candidates": (slug, "production"),
@@ -128,7 +135,12 @@ def of_promotions(catalogue: cast.Catalogue, somebody: User) -> Arguments:
     NotificationChannel.objects.create(slug="direct", url="env:NOWHERE", personal="username")
     record("promotion.requested", subject=waiting, by=somebody, promotion=waiting)
     entry = AuditEntry.objects.get(promotion=waiting)
+    # Glass that a stranger broke waits for review.
+    review = cast.make_review(waiting, somebody)
     return {
+        "review-close": (review.pk,),
+        "api-review-list": (),
+        "api-review-*": (review.pk,),
         "promotion": (waiting.pk,),
         "promotion-*": (waiting.pk,),
         "audit-entry": (entry.pk,),
@@ -200,7 +212,16 @@ def bodies(catalogue: cast.Catalogue) -> dict[str, dict[str, Any]]:
     stage, version = catalogue.production.pk, catalogue.newer.pk
     place = {"application": catalogue.application.slug, "environment": "production", "reason": "Halt"}
     item = {"stage": stage, "version": version}
+    glass = {"gates": ["freeze"], "reason": "Now", "confirm": str(catalogue.production)}
     return {
+        "promotion-break-glass": {**glass, "seen_hash": cast.HASH},
+        "promote-break-glass": {**glass, "seen_hash": seen.hash},
+        "stage-roll-back": {"seen_hash": seen.hash, "reason": "Back"},
+        "review-close": {"comment": "Fine"},
+        "api-promotion-break-glass": {**glass, "change_hash": cast.HASH},
+        "api-stage-break-glass": {**glass, "version": version},
+        "api-stage-roll-back": {"version": version, "reason": "Back"},
+        "api-review-close": {"comment": "Fine"},
         "release-new": {
             f"stage-{stage}": version,
             "name": "November",
@@ -244,6 +265,16 @@ def bodies(catalogue: cast.Catalogue) -> dict[str, dict[str, Any]]:
     }
 
 
+REQUESTS = (
+    "promote",
+    "promote-break-glass",
+    "api-stage-break-glass",
+    "api-promotion-list",
+    "release-new",
+    "api-release-list",
+)
+
+
 def prepare(name: str, world: World) -> None:
     """Bring the promotion to where the act makes sense."""
     promotion = world.catalogue.production.promotions.get()
@@ -268,7 +299,7 @@ def prepare(name: str, world: World) -> None:
             stage=world.catalogue.production, version=world.catalogue.old, reason="Stay", set_by_name="Ada"
         )
         return
-    if name in ("promote", "api-promotion-list", "release-new", "api-release-list"):
+    if name in REQUESTS:
         promotion.status = "rejected"
     elif name.endswith("retry"):
         promotion.status, promotion.step = "failed", "write"

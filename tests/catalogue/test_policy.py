@@ -116,3 +116,55 @@ def test_a_mistake_in_a_rule_is_told(old: str, new: str, told: str) -> None:
 def test_the_freezes_of_the_file_are_rows() -> None:
     found = read_catalogue(FILE, file="f").rows[FREEZE]
     assert [row.key for row in found] == [("nights",), ("weekends",), ("year",)]
+
+
+RECOVERY = """  prod:
+    risk: production
+    policy:
+      rollback:
+        required_approvals: 0
+        skip: [soak, freeze]
+        automatic: [verification, degraded]
+        degraded_for: 5m
+        watch: 2h
+      break_glass: {roles: [approver], gates: [freeze, lock]}
+"""
+
+
+def test_roll_backs_and_broken_glass_have_rules_of_their_own() -> None:
+    file = SHOP.replace(PROD, RECOVERY)
+    prod = read_catalogue(file, file="f").rows[ENVIRONMENT][1].values["policy"]
+    assert isinstance(prod, dict)
+    rules = Rules.of(prod)
+    assert (rules.rollback.required_approvals, rules.rollback.skip) == (0, {"soak", "freeze"})
+    assert rules.rollback.automatic == {"verification", "degraded"}
+    assert [rules.rollback.degraded_for.seconds, rules.rollback.watch.seconds] == [300, 7200]
+    assert (rules.break_glass.roles, rules.break_glass.gates) == (("approver",), {"freeze", "lock"})
+    default = Rules.of({})
+    assert (default.rollback.required_approvals, default.rollback.automatic) == (None, frozenset())
+    assert default.break_glass.roles == ("admin",)
+    assert not default.break_glass.gates & {"lock", "emergency-stop", "blocked"}
+    closed = file.replace("gates: [freeze, lock]", "gates: []")
+    policy = read_catalogue(closed, file="f").rows[ENVIRONMENT][1].values["policy"]
+    assert isinstance(policy, dict)
+    assert Rules.of(policy).break_glass.gates == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("skip: [soak, freeze]", "skip: [lock]", '"lock" is not one of order, soak'),
+        ("skip: [soak, freeze]", "skip: [freze]", 'Did you mean "freeze"?'),
+        ("automatic: [verification, degraded]", "automatic: []", "means something only with automatic"),
+        ("automatic: [verification, degraded]", "automatic: [red]", "is not one of verification, degraded"),
+        ("degraded_for: 5m", "degraded_for: soon", "is no length of time"),
+        ("roles: [approver]", "roles: []", "must name at least one role"),
+        ("roles: [approver]", "roles: [boss]", '"boss" is not one of viewer, developer'),
+        ("gates: [freeze, lock]", "gates: [exists]", '"exists" is not one of order'),
+        ("watch: 2h", "wach: 2h", "unknown key"),
+    ],
+)
+def test_what_is_wrong_with_them_is_named(old: str, new: str, said: str) -> None:
+    with pytest.raises(CatalogueError, match="prod") as raised:
+        read_catalogue(SHOP.replace(PROD, RECOVERY.replace(old, new)), file="f")
+    assert said in str(raised.value)

@@ -19,6 +19,7 @@ from promotions.policy.gates import (
     refusals,
     stopping,
 )
+from promotions.policy.rules import BREAKABLE
 from promotions.policy.terms import (
     BlockFact,
     CheckFact,
@@ -415,6 +416,49 @@ def test_every_gate_is_in_the_table() -> None:
 def test_what_looks_alike_but_is_fine_passes(fine: dict[str, Any]) -> None:
     for act in Act:
         assert refusals(act, replace(GOOD, **fine)) == []
+
+
+NEVER_PASSED = {
+    "role",
+    "four-eyes",
+    "author",
+    "decided",
+    "promotable",
+    "image",
+    "exists",
+    "already-there",
+    "in-progress",
+    "requested",
+    "change",
+    "tag",
+}
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row[2]}-{'-'.join(row[1])}")
+def test_a_named_gate_is_passed_and_no_other_ever(row: Row) -> None:
+    """Whatever the facts claim: who asks, the image and the change stay asked."""
+    _guarded, wrong, name, *_rest = row
+    facts = replace(GOOD, **wrong)
+    everything = frozenset({refusal[2] for refusal in TABLE} | set(BREAKABLE))
+    for act in Act:
+        found = [refusal.gate for refusal in refusals(act, facts)]
+        passed = refusals(act, replace(facts, skipped=everything))
+        assert [refusal.gate for refusal in passed] == [each for each in found if each in NEVER_PASSED]
+        others = replace(facts, skipped=everything - {name})
+        assert [refusal.gate for refusal in refusals(act, others)] == found
+    assert (name in BREAKABLE) != (name in NEVER_PASSED)
+
+
+def test_glass_broken_for_a_locked_place_does_not_reach_the_emergency_stop() -> None:
+    stop = replace(LOCK, is_everything=True, reason="Stop everything")
+    for act in (Act.REQUEST, Act.RUN, Act.FOLLOW):
+        facts = replace(GOOD, locks=(LOCK, stop), skipped=frozenset({"lock"}))
+        (refusal,) = refusals(act, facts)
+        assert (refusal.gate, "Stop everything" in refusal.message) == ("lock", True)
+        named = replace(facts, skipped=frozenset({"lock", "emergency-stop"}))
+        assert refusals(act, named) == []
+        alone = replace(facts, skipped=frozenset({"emergency-stop"}))
+        assert "An incident" in refusals(act, alone)[0].message
 
 
 def test_what_time_brings_may_be_asked_for_and_what_a_person_closed_may_not() -> None:

@@ -26,6 +26,11 @@ from promotions.policy.terms import (
 )
 from tests.policy.test_gates import GOOD, NOON, H
 
+# Everything that glass can ever be broken for: the image and its tag are not among it.
+COVERED = {
+    *("order", "soak", "verification", "scan", "pipeline", "checks"),
+    *("authors", "freeze", "approvals", "blocked", "lock", "emergency-stop"),
+}
 PEOPLE = ("Ada Weber", "Mar Costa", "Olu Mensah")
 GROUPS = {"qa": PEOPLE[:2], "ops": PEOPLE[1:]}
 
@@ -37,6 +42,8 @@ class World:
     facts: Facts
     status: str = "requested"
     writes: list[Facts] = field(default_factory=list)
+    change: int = 0
+    named: dict[int, set[str]] = field(default_factory=dict)
 
     def advance(self) -> None:
         if self.status in ("succeeded", "errored"):
@@ -58,12 +65,27 @@ class World:
             approved = (*self.facts.approved_by, name)
             self.facts = replace(self.facts, approved_by=approved, approved_keys=approved)
 
+    def break_glass(self, *gates: str) -> None:
+        """It is broken for the change as it is now; whatever it claims, it reaches no further than it may."""
+        if self.status in ("succeeded", "errored"):
+            return
+        self.named.setdefault(self.change, set()).update(gates)
+        self.set(skipped=frozenset(self.named[self.change]))
+
+    def move(self) -> None:
+        """The change is another one: approvals and broken glass fall with the old one."""
+        if self.status in ("succeeded", "errored"):
+            return
+        self.change += 1
+        self.status = "requested"
+        self.set(approved_by=(), approved_keys=(), skipped=frozenset())
+
     def set(self, **changes: Any) -> None:
         self.facts = replace(self.facts, **changes)
 
 
-def clean(facts: Facts) -> bool:
-    """Judge anew from the facts alone, in other words than the gates'."""
+def wrong(facts: Facts) -> set[str]:
+    """Judge anew from the facts alone, in other words than the gates': what stands in the way, by name."""
     seated = all(
         sum(person in seat.keys for person in facts.approved_keys) >= seat.count for seat in facts.seats
     )
@@ -86,6 +108,32 @@ def clean(facts: Facts) -> bool:
         and (facts.authors_known or not facts.authors_are_barred)
         and (facts.schedule is None or facts.schedule.not_before <= facts.now <= facts.schedule.last)
     )
+    before = [] if facts.ran_here_before else list(facts.upstream)
+    there = [each for each in before if each.was_there]
+    healthy = [
+        max(each.soaked, facts.now - each.healthy_since if each.healthy_since else 0 * H) >= facts.soak
+        for each in there
+    ]
+    holds = {
+        "lock": not any(not lock.is_everything for lock in facts.locks),
+        "emergency-stop": not any(lock.is_everything for lock in facts.locks),
+        "freeze": not facts.freezes or facts.freeze_is_excepted,
+        "blocked": facts.block is None,
+        "exists": not facts.version_missing_since,
+        "approvals": len(facts.approved_by) >= facts.required_approvals and seated,
+        "order": len(there) == len(before),
+        "soak": all(healthy),
+        "verification": not (facts.verification_needed and any(each.verified is False for each in there)),
+        "tag": not (facts.evidence.tag_is_pinned and facts.evidence.tag_moved),
+        "checks": all(check.state == "passed" for check in facts.checks),
+        "authors": facts.authors_known or not facts.authors_are_barred,
+    }
+    return {name for name, held in holds.items() if not held}
+
+
+def clean(world: World, facts: Facts) -> bool:
+    """Whatever stood in the way of a write was named by glass that was broken for that very change."""
+    return wrong(facts) <= world.named.get(world.change, set()) & COVERED
 
 
 def _stays(hours: int, was_there: bool, verified: bool | None) -> tuple[UpstreamFact, ...]:
@@ -114,11 +162,14 @@ policies = st.fixed_dictionaries(
         ),
     }
 )
-LOCK = LockFact("everything", "x", "y", NOON)
+LOCK = LockFact("shop / Production", "x", "y", NOON)
+STOP = LockFact("everything", "x", "y", NOON, is_everything=True)
+GATES_TO_BREAK = sorted({*COVERED, "exists", "tag", "role"})
 Doing = Callable[[World], None]
 acts: dict[str, Doing] = {
     "advance": World.advance,
     "lock": lambda world: world.set(locks=(LOCK,)),
+    "stop everything": lambda world: world.set(locks=(*world.facts.locks, STOP)),
     "lift": lambda world: world.set(locks=()),
     "freeze": lambda world: world.set(freezes=(FreezeFact("x", NOON + H),)),
     "thaw": lambda world: world.set(freezes=()),
@@ -140,6 +191,8 @@ acts: dict[str, Doing] = {
     "authors unread": lambda world: world.set(authors_known=False),
     "authors read": lambda world: world.set(authors_known=True),
     "approvals fall": lambda world: world.set(approved_by=(), approved_keys=()),
+    "the change moves": World.move,
+    **{f"glass: {name}": lambda world, name=name: world.break_glass(name) for name in GATES_TO_BREAK},  # type: ignore[misc]
     **{f"{name} approves": lambda world, name=name: world.approve(name) for name in PEOPLE},  # type: ignore[misc]
 }
 likely = ["advance", "advance", *(f"{name} approves" for name in PEOPLE), "checks pass", "arrives upstream"]
@@ -159,7 +212,7 @@ def test_no_walk_through_any_policy_writes_past_a_refusing_gate(
     for name in sequence:
         acts[name](world)
         note(f"{name}: {world.status}")
-    assert all(clean(facts) for facts in world.writes)
+    assert all(clean(world, facts) for facts in world.writes)
     assert len(world.writes) <= 1
 
 
@@ -170,6 +223,28 @@ def test_walks_are_able_to_write() -> None:
         acts[name](world)
     assert world.status == "succeeded"
     assert len(world.writes) == 1
+
+
+def test_broken_glass_is_able_to_lead_past_each_gate_it_names_and_past_no_other() -> None:
+    closed = {
+        "freeze": "freeze",
+        "lock": "lock",
+        "emergency-stop": "stop everything",
+        "blocked": "block",
+        "authors": "authors unread",
+        "exists": "delete",
+        "tag": "push again",
+    }
+    for name, act in closed.items():
+        world = start({"authors_are_barred": True, "required_approvals": 1, "seats": ()})
+        for each in ("glass: approvals", "checks pass", "arrives upstream", act, "advance", "advance"):
+            acts[each](world)
+        assert world.writes == [], name
+        # A block or a missing image ends it: begin anew.
+        world.status = "requested"
+        for each in (f"glass: {name}", "advance", "advance"):
+            acts[each](world)
+        assert (len(world.writes) == 1) == (name in COVERED), name
 
 
 def test_every_gate_before_the_write_is_asked_again_at_the_write() -> None:

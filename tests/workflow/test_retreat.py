@@ -10,12 +10,14 @@ import pytest
 from django.utils import timezone
 
 from promotions import engine, governing, operations, retreat
-from promotions.choices import AutomaticState, PromotionKind, PromotionStatus
+from promotions.choices import AutomaticState, PromotionKind, PromotionStatus, Role
 from promotions.models import (
     AuditEntry,
     AutomaticRollback,
     Environment,
     FreezeWindow,
+    Notification,
+    NotificationChannel,
     Promotion,
     Stage,
     StageState,
@@ -266,9 +268,12 @@ def test_a_request_that_was_closed_before_it_went_bad_does_not_count(
 def test_it_leaves_alone_what_somebody_edited_in_git(
     catalogue: cast.Catalogue, people: cast.People, stage: Stage, git: SmallGitLab
 ) -> None:
+    NotificationChannel.objects.create(slug="chat", url="env:CHAT_URL", events=["succeeded"])
     ended(catalogue, people)
     git.push(git.content.replace(b":1.1.0", b":1.1.1"))
-    assert "Somebody changed the manifests since." in left(look(stage))
+    told = left(look(stage))
+    assert "Somebody changed the manifests since." in told
+    assert told in Notification.objects.get().body, "people count on it to be mended"
 
 
 def test_it_has_nowhere_to_go_where_nothing_was_good(
@@ -346,18 +351,15 @@ def test_an_outage_of_the_repository_is_waited_out(
     assert row.state == AutomaticState.REQUESTED
 
 
-def test_slipway_s_account_asks_and_never_approves_or_signs_in(
-    catalogue: cast.Catalogue, people: cast.People
+def test_slipway_s_account_asks_where_it_was_told_to_and_never_approves_or_signs_in(
+    catalogue: cast.Catalogue, people: cast.People, stage: Stage
 ) -> None:
     account = system_account()
     assert account == system_account()
-    assert not account.is_active
-    assert not account.has_usable_password()
-    assert [holds(account, role, catalogue.production) for role in ("developer", "approver", "admin")] == [
-        True,
-        False,
-        False,
-    ]
+    assert (account.is_active, account.has_usable_password()) == (False, False)
+    held = [holds(account, role, stage) for role in (Role.DEVELOPER, Role.APPROVER, Role.ADMIN)]
+    assert held == [True, False, False]
+    assert not holds(account, Role.DEVELOPER, catalogue.dev), "nobody said so there"
     # An account that somebody made active is a person's, and holds what it was granted: nothing.
     account.is_active = True
-    assert not holds(account, "developer", catalogue.production)  # type: ignore[arg-type]
+    assert not holds(account, Role.DEVELOPER, stage)
