@@ -104,7 +104,8 @@ def _target(stage: Stage, version: ImageVersion) -> Target:
             % {"tag": version.tag}
         )
     return Target(
-        tag=None if style == EditStyle.DIGEST else version.tag,
+        # With a pinned digest a chart's tag is a label, which must not go on naming the old version.
+        tag=version.tag or None,
         digest=version.digest if style in (EditStyle.DIGEST, EditStyle.TAG_AND_DIGEST) else None,
         style=Style(style.value.replace("-", "_")),
     )

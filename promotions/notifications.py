@@ -69,7 +69,7 @@ def _body(promotion: Promotion, by: str, message: str) -> str:
     lines += [message] if message else []
     lines += [_("Why: %(reason)s") % {"reason": promotion.reason[:500]}] if promotion.reason else []
     for edit in promotion.edits[:_MOST_EDITS]:
-        lines.append(f"{edit['file']}: {edit['old']} → {edit['new']}")
+        lines.append(f"{edit['file']}: {edit['old'] or '-'} → {edit['new'] or '-'}")
     lines.append(settings.BASE_URL.rstrip("/") + promotion.get_absolute_url())
     return "\n".join(lines)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from promotions.manifests.errors import Unparsable
 from promotions.manifests.images import basename, same_repository
@@ -111,11 +112,22 @@ def values_slots(
         values = merged(values, layer)
     assert isinstance(values, Branch)
     group = together or (chart.folder if chart else "")
-    found = [(match, slot_of(match, f"values {group}")) for match in matches(values, image)]
+    rank = partial(_rank, workspace, chart)
+    found = [(match, slot_of(match, f"values {group}", rank)) for match in matches(values, image)]
     slots = [slot if slot.places else _unversioned(workspace, chart, match, slot) for match, slot in found]
     if chart is not None and not any(slot.places for slot in slots):
         slots += _template_slots(workspace, chart, image)
     return slots
+
+
+def _rank(workspace: Workspace, chart: Chart | None, file: str) -> int:
+    """0 for a sub-chart's own values, 1 for the chart's, 2 for files laid over them; 0 without a chart."""
+    if chart is None:
+        return 0
+    folder, _, name = file.rpartition("/")
+    if name != "values.yaml" or not workspace.exists(_join(folder, "Chart.yaml")):
+        return 2
+    return 1 if folder == chart.folder else 0
 
 
 def chart_values(workspace: Workspace, chart: Chart, depth: int = 0) -> Branch:

@@ -177,6 +177,20 @@ def locate(parsed: Parsed, document: int, key_path: str) -> Scalar:
     return node
 
 
+def locate_entry(parsed: Parsed, document: int, key_path: str) -> tuple[MappingNode, str]:
+    """The mapping that holds (or would hold) the last key of a path, and that key; raises NotFound."""
+    if not 0 <= document < len(parsed.documents):
+        raise NotFound(parsed.file, None, f"has no document {document + 1} any more, so no {key_path}")
+    try:
+        steps = parse_path(key_path)
+    except ValueError as error:
+        raise NotFound(parsed.file, None, str(error)) from error
+    node = _descend(parsed, parsed.documents[document], steps[:-1])
+    if not isinstance(node, MappingNode) or not isinstance(last := steps[-1], str):
+        raise NotFound(parsed.file, node.line if node else None, f"has no mapping for the key {key_path}")
+    return node, last
+
+
 def _descend(parsed: Parsed, document: Document, steps: Path) -> Node | None:
     node = resolve(document.root)
     for step in steps:

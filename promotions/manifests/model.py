@@ -67,6 +67,8 @@ class Reference:
     `spec.template.spec.containers[name=web].image`; `value` is the scalar's text as YAML reads it;
     `tag` and `digest` are the parts of it. `group` is the same for the places that make one image
     reference together (a `tag` and the `digest` beside it), even when they live in two files.
+    `partner` is a key that may be added beside it, since its reader takes the other half of a version
+    from there. `absent` is a key that a person named and that is not there yet: `value` is "" then.
     """
 
     file: str
@@ -80,6 +82,8 @@ class Reference:
     line: int
     part: Part = Part.IMAGE
     group: str = ""
+    partner: str = ""
+    absent: bool = False
 
     @property
     def place(self) -> str:
@@ -90,12 +94,15 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """One scalar that changes; `old` and `new` are values as YAML reads them, without quotes."""
+    """One scalar that changes; `old` and `new` are values as YAML reads them, without quotes.
+
+    None stands for a key that is not there: `old` of one that is added, `new` of one that is removed.
+    """
 
     file: str
     key: str
-    old: str
-    new: str
+    old: str | None
+    new: str | None
 
 
 @dataclass(frozen=True, slots=True)

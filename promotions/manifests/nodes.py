@@ -30,6 +30,7 @@ class YamlEvent(Protocol):
     value: str
     style: str | None
     implicit: object
+    flow_style: bool | None
 
 
 class Scalar:

@@ -13,7 +13,10 @@ from promotions.manifests.nodes import Parsed, Scalar, text_of
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A scalar, how it is reached, and what it means for the version."""
+    """A scalar, how it is reached, and what it means for the version.
+
+    Of an `absent` place, `path` leads to the key that is not there yet, and the scalar is its neighbour's.
+    """
 
     parsed: Parsed
     document: int
@@ -22,6 +25,8 @@ class Place:
     kind: Kind
     part: Part
     together: str = ""
+    partner: str = ""
+    absent: bool = False
 
     @property
     def group(self) -> str:
@@ -47,9 +52,9 @@ def parts_of(value: str, part: Part) -> ImageText:
 
 def reference(place: Place, image: str, group: str = "") -> Reference:
     """The public form of a place; raises Unparsable when it holds a template or variable."""
-    value = place.scalar.value
+    value = "" if place.absent else place.scalar.value
     # `tag: null` and `tag: ~` are empty, not a tag of that name.
-    parts = parts_of(text_of(place.scalar), place.part)
+    parts = parts_of("" if place.absent else text_of(place.scalar), place.part)
     key_path = render(place.path)
     _check_literal(place, parts, key_path)
     return Reference(
@@ -64,6 +69,8 @@ def reference(place: Place, image: str, group: str = "") -> Reference:
         line=place.scalar.line,
         part=place.part,
         group=group or place.group,
+        partner=place.partner,
+        absent=place.absent,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from promotions.manifests.errors import Ambiguous, ManifestError, NotFound
@@ -39,7 +40,17 @@ def find_references(
     named = _references(extra, image)
     # A named place that was found anyway keeps the kind that the search gave it.
     places = {each.place for each in found}
-    return found + [each for each in named if each.place not in places]
+    groups = {_mapping_of(each): each.group for each in found}
+    return found + [
+        replace(each, group=groups.get(_mapping_of(each), each.group))
+        for each in named
+        if each.place not in places
+    ]
+
+
+def _mapping_of(reference: Reference) -> tuple[str, int, str]:
+    """Where a place stands: a named digest beside a found tag makes one version with it."""
+    return reference.file, reference.document, reference.key_path.rpartition(".")[0]
 
 
 def _references(slots: Iterable[Slot], image: str) -> list[Reference]:
@@ -83,6 +94,8 @@ def disagreement(references: Sequence[Reference]) -> str:
 def _versions(references: Iterable[Reference]) -> dict[str, tuple[str | None, str | None]]:
     versions: dict[str, tuple[str | None, str | None]] = {}
     for each in references:
+        if each.absent:
+            continue
         tag, digest = versions.get(each.group, (None, None))
         # A tag and the digest beside it are one version; only different groups can disagree.
         versions[each.group] = (tag or each.tag, digest or each.digest)
@@ -92,6 +105,7 @@ def _versions(references: Iterable[Reference]) -> dict[str, tuple[str | None, st
 def choose(references: Sequence[Reference], chosen: Iterable[str] = ()) -> list[Reference]:
     """The places that are meant: all of one group, or those named by `place` (`"*"`: all of them).
 
+    With a named place come those that make one version with it: a tag alone would leave an old digest.
     Raises Ambiguous when there are several and none was chosen, NotFound when a chosen one is gone.
     """
     names = list(chosen)
@@ -105,4 +119,5 @@ def choose(references: Sequence[Reference], chosen: Iterable[str] = ()) -> list[
         raise NotFound(
             missing[0].partition(":")[0], None, f"{missing[0]} does not decide the version any more"
         )
-    return [each for each in references if "*" in names or each.place in names]
+    groups = {each.group for each in references if "*" in names or each.place in names}
+    return [each for each in references if each.group in groups]

@@ -7,11 +7,11 @@ Kubernetes resources (a team's `images.json`).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from promotions.manifests.errors import Unsafe
-from promotions.manifests.images import DIGEST, looks_like_repository, same_repository, split_image
+from promotions.manifests.images import DIGEST, ImageText, looks_like_repository, same_repository, split_image
 from promotions.manifests.keypath import MAX_PATH, MAX_VISITS, Path, entries, item_steps
 from promotions.manifests.model import Kind, Part
 from promotions.manifests.nodes import Node, Parsed, Scalar, SequenceNode, resolve, text_of
@@ -188,8 +188,11 @@ def _beside(values: Branch, key: str, words: tuple[str, ...]) -> Leaf | None:
     return None
 
 
-def slot_of(match: Match, together: str) -> Slot:
-    """The slot of a match; without places where neither tag nor digest is given."""
+def slot_of(match: Match, together: str, rank: Callable[[str], int] = lambda file: 0) -> Slot:
+    """The slot of a match; without places where neither tag nor digest is given.
+
+    `rank` says of two files which lies over the other: the higher one.
+    """
     key = ".".join(match.path)
     group = f"{together}:{'.'.join(match.path[:-1])}"
     parts = split_image(match.name.text)
@@ -198,18 +201,25 @@ def slot_of(match: Match, together: str) -> Slot:
         return Slot(key, "", match.repository, parts.tag, parts.digest, (place,))
     tag = parts_of(match.tag.text, Part.TAG) if match.tag else None
     digest = match.digest.text if match.digest else None
-    places = [_place(match.tag, Kind.HELM_TAG, Part.TAG, group)] if match.tag and match.tag.text else []
+    partner = _partner(match, rank)
+    places: list[Place] = []
+    if match.tag and match.tag.text:
+        places = [replace(_place(match.tag, Kind.HELM_TAG, Part.TAG, group), partner=partner)]
     # An empty digest is listed beside a tag: a stage with digests fills it.
-    if match.digest is not None and (places or digest):
+    if match.digest is not None and (digest or (places and not partner)):
         places.append(_place(match.digest, Kind.HELM_DIGEST, Part.DIGEST, group))
-    return Slot(
-        key,
-        "",
-        match.repository,
-        tag.tag if tag else None,
-        digest or (tag.digest if tag else None),
-        tuple(places),
-    )
+    found = tag or ImageText("", None, None)
+    return Slot(key, "", match.repository, found.tag, digest or found.digest, tuple(places))
+
+
+def _partner(match: Match, rank: Callable[[str], int]) -> str:
+    """The chart's own digest key, where the tag stands in a file that lies over the chart's.
+
+    The chart's file is every environment's, so the digest belongs beside the environment's tag.
+    """
+    if match.tag is None or match.digest is None or not isinstance(name := match.digest.path[-1], str):
+        return ""
+    return name if rank(match.tag.parsed.file) > rank(match.digest.parsed.file) else ""
 
 
 def with_empty_tag(slot: Slot, match: Match, together: str) -> Slot:

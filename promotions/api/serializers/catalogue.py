@@ -244,8 +244,8 @@ class StageSerializer(serializers.ModelSerializer[Stage]):
 class EditSerializer(serializers.Serializer[Any]):
     file = serializers.CharField()
     key = serializers.CharField()
-    old = serializers.CharField(allow_null=True)
-    new = serializers.CharField()
+    old = serializers.CharField(allow_null=True, help_text="null: the key is added")
+    new = serializers.CharField(allow_null=True, help_text="null: the key is removed")
 
 
 class ChangeSerializer(serializers.Serializer[Any]):
