@@ -109,7 +109,7 @@ def _override(slot: Slot, place: Place) -> None:
     # The tag below stays in force when the override only renames.
     slot.repository = new.repository
     if new.tag or new.digest:
-        slot.tag, slot.digest, slot.places = new.tag, new.digest, (place,)
+        slot.tag, slot.digest, slot.places, slot.refusal = new.tag, new.digest, (place,), None
 
 
 def _image_overrides(source: Source) -> Iterator[tuple[Place, str]]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from promotions.manifests.embedded import embedded
 from promotions.manifests.errors import ManifestError, NotFound, Unsafe
 from promotions.manifests.images import basename, split_image
+from promotions.manifests.json6902 import PatchSource
 from promotions.manifests.keypath import Inside, Path, item_steps
 from promotions.manifests.model import Kind, Part
 from promotions.manifests.nodes import (
@@ -25,7 +26,7 @@ from promotions.manifests.nodes import (
     scalar_of,
     text_of,
 )
-from promotions.manifests.patches import PatchSource, apply_patch
+from promotions.manifests.patches import apply_patch
 from promotions.manifests.places import Place, parts_of
 from promotions.manifests.resources import Address, Resource, Slot, resources_in
 from promotions.manifests.tree import inside
@@ -281,7 +282,9 @@ def _transformed(slot: Slot, entry: _Entry) -> Slot:
     name = entry.new_name or slot.repository
     if entry.tag is None and entry.digest is None:
         return replace(slot, repository=name)
-    return replace(slot, repository=name, tag=entry.tag, digest=entry.digest, places=entry.places)
+    return replace(
+        slot, repository=name, tag=entry.tag, digest=entry.digest, places=entry.places, refusal=None
+    )
 
 
 def _entry(parsed: Parsed, mapping: MappingNode, path: Path, number: int = 0) -> _Entry:

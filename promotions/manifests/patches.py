@@ -4,38 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 
-from promotions.manifests.keypath import Path, item_steps, pointer, render, walk
-from promotions.manifests.model import Kind, Part
+from promotions.manifests.json6902 import PatchSource, apply_operations
+from promotions.manifests.keypath import render, walk
+from promotions.manifests.model import Kind
 from promotions.manifests.nodes import (
     Node,
-    Parsed,
     SequenceNode,
     child,
-    items_of,
     mapping_of,
     text_of,
 )
-from promotions.manifests.places import Place, image_in
 from promotions.manifests.resources import (
     CONTAINER_LISTS,
     Resource,
-    Slot,
     decided_again,
     resource_at,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class PatchSource:
-    """One patch document: where it stands (`prefix` leads into an inline patch) and whom it meets."""
-
-    parsed: Parsed
-    number: int
-    prefix: Path
-    root: Node
-    target: Node | None
 
 
 def apply_patch(source: PatchSource, resources: list[Resource]) -> None:
@@ -142,73 +127,9 @@ def _apply_json(source: PatchSource, resources: list[Resource]) -> None:
     if not chosen:
         chosen = [_unmet(source.target)]
         resources.extend(chosen)
-    items = items_of(source.root)
-    for step, item in zip(item_steps(items), items, strict=True):
-        operation, path = text_of(child(item, "op")), text_of(child(item, "path"))
-        value = child(item, "value")
-        for resource in chosen:
-            if operation == "remove" or (operation == "replace" and value is not None):
-                _drop(resource, path, shift=operation == "remove")
-            if operation in {"add", "replace"} and value is not None:
-                prefix: Path = (*source.prefix, step, "value")
-                _set(resource, path, source, prefix, value, insert=operation == "add")
+    apply_operations(source, chosen)
 
 
 def _unmet(target: Node | None) -> Resource:
     name = text_of(child(target, "name"))
     return Resource("", text_of(child(target, "kind")), {name} if name else set(), set(), {}, {})
-
-
-def _drop(resource: Resource, path: str, *, shift: bool) -> None:
-    resource.slots = [s for s in resource.slots if s.pointer != path and not s.pointer.startswith(path + "/")]
-    parent, _, index = path.rpartition("/")
-    if shift and index.isdigit():
-        _renumber(resource, parent, int(index), -1)
-
-
-def _set(
-    resource: Resource, path: str, source: PatchSource, prefix: Path, value: Node, *, insert: bool
-) -> None:
-    parent, _, last = path.rpartition("/")
-    is_list = parent.rpartition("/")[2] in CONTAINER_LISTS
-    if insert and is_list and last == "-":
-        path = f"{parent}/{_length(resource, parent)}"
-    # `add` at an index of a list inserts; on a key of a mapping it replaces (RFC 6902, 4.1).
-    elif insert and is_list and last.isdigit():
-        _renumber(resource, parent, int(last), 1)
-    elif insert:
-        _drop(resource, path, shift=False)
-    for slot in _slots_of_value(path, source, prefix, value):
-        resource.slots.append(slot)
-
-
-def _slots_of_value(path: str, source: PatchSource, prefix: Path, value: Node) -> Iterator[Slot]:
-    for inner, scalar in walk(value, file=source.parsed.file):
-        where = path + pointer(inner)
-        if where.rpartition("/")[2] != "image":
-            continue
-        image = image_in(scalar.value)
-        place = Place(source.parsed, source.number, (*prefix, *inner), scalar, Kind.JSON6902, Part.IMAGE)
-        contained = len(parts := where.split("/")) >= 4 and parts[-3] in CONTAINER_LISTS
-        yield Slot(where, where, image.repository, image.tag, image.digest, (place,), contained)
-
-
-def _length(resource: Resource, parent: str) -> int:
-    indices = [index for slot in resource.slots if (index := _index(slot.pointer, parent)) is not None]
-    return max(indices, default=-1) + 1
-
-
-def _renumber(resource: Resource, parent: str, first: int, by: int) -> None:
-    """Moves the items of a list from `first` on, as inserting or removing one does."""
-    for number, slot in enumerate(resource.slots):
-        index = _index(slot.pointer, parent)
-        if index is not None and index >= first:
-            rest = slot.pointer[len(f"{parent}/{index}") :]
-            resource.slots[number] = replace(slot, pointer=f"{parent}/{index + by}{rest}")
-
-
-def _index(where: str, parent: str) -> int | None:
-    if not where.startswith(parent + "/"):
-        return None
-    index = where[len(parent) + 1 :].partition("/")[0]
-    return int(index) if index.isdigit() else None

@@ -54,12 +54,11 @@ def _mapping_of(reference: Reference) -> tuple[str, int, str]:
 
 
 def _references(slots: Iterable[Slot], image: str) -> list[Reference]:
-    found = (
-        reference(place, slot.repository)
-        for slot in slots
-        if same_repository(slot.repository, image)
-        for place in slot.places
-    )
+    meant = [slot for slot in slots if same_repository(slot.repository, image)]
+    for slot in meant:
+        if slot.refusal is not None:
+            raise slot.refusal
+    found = (reference(place, slot.repository) for slot in meant for place in slot.places)
     return list({each.place: each for each in found}.values())
 
 

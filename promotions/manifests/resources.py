@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+from promotions.manifests.errors import ManifestError
 from promotions.manifests.images import looks_like_repository
 from promotions.manifests.keypath import Item, Path, item_steps, pointer, render, walk
 from promotions.manifests.model import Kind, Part
@@ -30,6 +31,8 @@ class Slot:
     """An image field of a resource, the version in force, and the places that decide it.
 
     `key` and `pointer` are its address within the resource, for strategic merge and JSON patches.
+    `refusal` says why nothing in the tree that decides it can be edited; whoever overrides the slot
+    overrides that, too.
     """
 
     key: str
@@ -39,6 +42,7 @@ class Slot:
     digest: str | None
     places: tuple[Place, ...]
     in_containers: bool = True
+    refusal: ManifestError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +140,14 @@ def in_containers(path: Path) -> bool:
 
 def decided_again(slot: Slot, other: Slot) -> Slot:
     """`slot` with the version of `other`, which overrides it."""
-    return replace(slot, repository=other.repository, tag=other.tag, digest=other.digest, places=other.places)
+    return replace(
+        slot,
+        repository=other.repository,
+        tag=other.tag,
+        digest=other.digest,
+        places=other.places,
+        refusal=other.refusal,
+    )
 
 
 def _texts(node: Node | None) -> dict[str, str]:

@@ -86,8 +86,8 @@ CASES = {
     ),
     "comments stay where they are": (
         BOTH,
-        f"{BLOCK}    # before\n    newTag: v1 # behind,\twith a tab\n    # after\n# end\n",
-        f'{BLOCK}    # before\n    newTag: "2.0" # behind,\twith a tab\n    digest: {B}\n    # after\n# end\n',
+        f"{BLOCK}    # before\n    newTag: v1 # by,\twith a tab\n    # after\n# end\n",
+        f'{BLOCK}    # before\n    newTag: "2.0" # by,\twith a tab\n    digest: {B}\n    # after\n# end\n',
     ),
     "the tag stands behind the dash": (
         BOTH,
