@@ -32,7 +32,9 @@ def apply_operations(source: PatchSource, chosen: list[Resource]) -> None:
         operation, path = text_of(child(item, "op")), text_of(child(item, "path"))
         value = child(item, "value")
         prefix: Path = (*source.prefix, step, "value")
+        written = _fields(path, source, prefix, value) if value is not None else [(path, None)]
         for resource in chosen:
+            resource.patched += written if operation != "test" else []
             if operation in {"copy", "move"}:
                 _copy(resource, path, source, item, move=operation == "move")
             elif operation == "test" and value is not None:
@@ -43,6 +45,17 @@ def apply_operations(source: PatchSource, chosen: list[Resource]) -> None:
                 if operation == "replace":
                     _drop(resource, path, shift=False)
                 _set(resource, path, list(_slots_of_value(path, source, prefix, value)), operation == "add")
+
+
+def _fields(path: str, source: PatchSource, prefix: Path, value: Node) -> list[tuple[str, Place | None]]:
+    number, kind = source.number, Kind.KUSTOMIZE_SOURCE
+    return [
+        (
+            path + pointer(inner),
+            Place(source.parsed, number, (*prefix, *inner), scalar, kind, Part.IMAGE),
+        )
+        for inner, scalar in walk(value, file=source.parsed.file)
+    ]
 
 
 def _test(resource: Resource, path: str, source: PatchSource, prefix: Path, value: Node) -> None:

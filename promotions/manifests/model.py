@@ -13,6 +13,8 @@ class Kind(StrEnum):
     KUSTOMIZE_NEW_TAG = "kustomize_new_tag"
     KUSTOMIZE_DIGEST = "kustomize_digest"
     KUSTOMIZE_NEW_NAME = "kustomize_new_name"
+    KUSTOMIZE_SOURCE = "kustomize_source"
+    KUSTOMIZE_LITERAL = "kustomize_literal"
     PATCH = "patch"
     JSON6902 = "json6902"
     PLAIN = "plain"

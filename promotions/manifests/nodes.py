@@ -5,7 +5,7 @@ Offsets count characters of the decoded text without its byte order mark.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -188,3 +188,12 @@ def child(node: Node | None, *keys: str) -> Node | None:
         mapping = mapping_of(node)
         node = mapping.get(key) if mapping else None
     return resolve(node)
+
+
+def names_under(root: Node | None, *keys: str) -> Iterator[tuple[str, int]]:
+    """The texts in the lists at these keys, each with its line."""
+    for key in keys:
+        for item in items_of(child(root, key)):
+            scalar = scalar_of(item)
+            if scalar is not None and scalar.value:
+                yield scalar.value, scalar.line

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 
 from promotions.manifests.json6902 import PatchSource, apply_operations
-from promotions.manifests.keypath import render, walk
-from promotions.manifests.model import Kind
+from promotions.manifests.keypath import pointer, render, walk
+from promotions.manifests.model import Kind, Part
 from promotions.manifests.nodes import (
     Node,
     SequenceNode,
@@ -15,6 +15,7 @@ from promotions.manifests.nodes import (
     mapping_of,
     text_of,
 )
+from promotions.manifests.places import Place
 from promotions.manifests.resources import (
     CONTAINER_LISTS,
     Resource,
@@ -38,16 +39,24 @@ def _apply_strategic(source: PatchSource, resources: list[Resource]) -> None:
     mapping = mapping_of(source.root)
     assert mapping is not None
     patch = resource_at(source.parsed, source.number, mapping, source.prefix, Kind.PATCH)
-    chosen = list(_selected(source.target, resources) if source.target else _same_identity(patch, resources))
+    chosen = list(selected(source.target, resources) if source.target else _same_identity(patch, resources))
     if text_of(mapping.get("$patch")) == "delete":
         for resource in chosen:
             resources.remove(resource)
         return
     # Kustomize fails when the base is here and does not match; then the cluster never sees the patch.
-    if not chosen and patch.slots:
+    if not chosen:
         resources.append(patch)
     for resource in chosen:
         _merge(resource, patch, source.root)
+        resource.patched += _fields(source)
+
+
+def _fields(source: PatchSource) -> Iterator[tuple[str, Place | None]]:
+    for path, scalar in walk(source.root, file=source.parsed.file):
+        full = (*source.prefix, *path)
+        place = Place(source.parsed, source.number, full, scalar, Kind.KUSTOMIZE_SOURCE, Part.IMAGE)
+        yield pointer(path), place
 
 
 def _merge(resource: Resource, patch: Resource, root: Node) -> None:
@@ -86,8 +95,8 @@ def _group(resource: Resource) -> str:
     return group if slash else ""
 
 
-def _selected(target: Node | None, resources: list[Resource]) -> Iterator[Resource]:
-    """The resources a `target:` selects; its names are regular expressions that match in full."""
+def selected(target: Node | None, resources: list[Resource]) -> Iterator[Resource]:
+    """The resources that a `target:` selects; its names are regular expressions that match in full."""
     for resource in resources:
         # The core group has no name: `v1` is version v1 of group "".
         group, _, version = resource.api_version.rpartition("/")
@@ -123,7 +132,7 @@ def _has_labels(selector: str, labels: dict[str, str]) -> bool:
 
 
 def _apply_json(source: PatchSource, resources: list[Resource]) -> None:
-    chosen = list(_selected(source.target, resources))
+    chosen = list(selected(source.target, resources))
     if not chosen:
         chosen = [_unmet(source.target)]
         resources.extend(chosen)

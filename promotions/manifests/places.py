@@ -54,7 +54,7 @@ def reference(place: Place, image: str, group: str = "") -> Reference:
     """The public form of a place; raises Unparsable when it holds a template or variable."""
     value = "" if place.absent else place.scalar.value
     # `tag: null` and `tag: ~` are empty, not a tag of that name.
-    parts = parts_of("" if place.absent else text_of(place.scalar), place.part)
+    parts = parts_of(_text(place), place.part)
     key_path = render(place.path)
     _check_literal(place, parts, key_path)
     return Reference(
@@ -72,6 +72,16 @@ def reference(place: Place, image: str, group: str = "") -> Reference:
         partner=place.partner,
         absent=place.absent,
     )
+
+
+def _text(place: Place) -> str:
+    text = "" if place.absent else text_of(place.scalar)
+    return literal_value(text) if place.kind is Kind.KUSTOMIZE_LITERAL else text
+
+
+def literal_value(text: str) -> str:
+    """The value of a ConfigMap generator's `KEY=value`."""
+    return text.partition("=")[2]
 
 
 def _check_literal(place: Place, parts: ImageText, key_path: str) -> None:

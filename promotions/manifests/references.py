@@ -8,13 +8,16 @@ from typing import NamedTuple
 
 from promotions.manifests.errors import Ambiguous, ManifestError, NotFound
 from promotions.manifests.images import same_repository
-from promotions.manifests.model import Reference
+from promotions.manifests.keypath import render
+from promotions.manifests.model import Kind, Reference
 from promotions.manifests.named import named_slots
 from promotions.manifests.places import reference
 from promotions.manifests.resources import Slot
 from promotions.manifests.roots import files_under, slots_under
 from promotions.manifests.tree import Tree, inside
 from promotions.manifests.workspace import Workspace
+
+_COPIED = frozenset({Kind.KUSTOMIZE_SOURCE, Kind.KUSTOMIZE_LITERAL})
 
 
 def find_references(
@@ -54,12 +57,25 @@ def _mapping_of(reference: Reference) -> tuple[str, int, str]:
 
 
 def _references(slots: Iterable[Slot], image: str) -> list[Reference]:
-    meant = [slot for slot in slots if same_repository(slot.repository, image)]
-    for slot in meant:
+    known = list(slots)
+    meant = [slot for slot in known if same_repository(slot.repository, image)]
+    # A field whose repository can't be told may be the image's, where nothing else names it.
+    for slot in meant or [each for each in known if not each.repository]:
         if slot.refusal is not None:
             raise slot.refusal
+    _check_sources(meant, known)
     found = (reference(place, slot.repository) for slot in meant for place in slot.places)
     return list({each.place: each for each in found}.values())
+
+
+def _check_sources(meant: Sequence[Slot], known: Iterable[Slot]) -> None:
+    """A value that Kustomize copies into another image as well would bring that one along."""
+    own = {id(place.scalar): slot for slot in meant for place in slot.places if place.kind in _COPIED}
+    for slot in known if own else ():
+        for place in slot.places:
+            if id(place.scalar) in own and not same_repository(slot.repository, meant[0].repository):
+                cause = f"{render(place.path)} decides {slot.repository}, too, which is not meant to change"
+                raise ManifestError(place.parsed.file, place.scalar.line, cause)
 
 
 class CurrentVersion(NamedTuple):

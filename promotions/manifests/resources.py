@@ -57,7 +57,11 @@ class Address:
 
 @dataclass(slots=True)
 class Resource:
-    """A resource; `names` and `namespaces` hold what it was called before prefixes were added too."""
+    """A resource; `names` and `namespaces` hold what it was called before prefixes were added too.
+
+    `generated` are the values of a generated ConfigMap by key, `patched` what patches set in any field,
+    oldest first (None: something that can't be followed): replacements may copy from there.
+    """
 
     api_version: str
     kind: str
@@ -67,6 +71,8 @@ class Resource:
     annotations: dict[str, str]
     slots: list[Slot] = field(default_factory=list)
     at: Address | None = None
+    generated: dict[str, Place] = field(default_factory=dict)
+    patched: list[tuple[str, Place | None]] = field(default_factory=list)
 
 
 def resources_in(parsed: Parsed, kind: Kind = Kind.PLAIN) -> list[Resource]:
@@ -124,7 +130,8 @@ def slot_at(
 ) -> Slot | None:
     """The slot of one image scalar; None when its text is no image reference."""
     image = image_in(scalar.value)
-    if not looks_like_repository(image.repository):
+    # `$(NAME)` is a variable of Kustomize, which may stand for the repository as well.
+    if not looks_like_repository(image.repository) and "$(" not in scalar.value:
         return None
     contained = in_containers(path)
     kind = Kind.PLAIN_FIELD if kind is Kind.PLAIN and not contained else kind

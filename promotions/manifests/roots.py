@@ -22,7 +22,8 @@ from promotions.manifests.helm import (
 )
 from promotions.manifests.images import same_repository
 from promotions.manifests.keypath import Path
-from promotions.manifests.kustomize import FILE_NAMES, VIRTUAL, build_overlay, kustomization_in, named_folders
+from promotions.manifests.kustomize import FILE_NAMES, build_overlay, kustomization_in, named_folders
+from promotions.manifests.kustomize_images import VIRTUAL
 from promotions.manifests.model import Kind, Part
 from promotions.manifests.nodes import Parsed, child, items_of, scalar_of, text_of
 from promotions.manifests.places import Place

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from promotions.manifests.errors import ManifestError, Unsafe
 from promotions.manifests.images import BARE_DIGEST, DIGEST, TAG, join_image
@@ -45,6 +45,10 @@ def wanted(
     `references` are all places of the order: a tag and the digest beside it depend on each other.
     Raises ManifestError when the place cannot hold what the style prescribes.
     """
+    if reference.kind is Kind.KUSTOMIZE_LITERAL:
+        key, equals, current = current.partition("=")
+        found = wanted(replace(reference, kind=Kind.KUSTOMIZE_SOURCE), current, references, target)
+        return found and Wanted(f"{key}{equals}{found.value}")
     if reference.part is Part.VERSION:
         return Wanted(_version(reference, target))
     if target.style is Style.APP_VERSION:
