@@ -28,27 +28,34 @@ _LOST = ("lock", "approvals")
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a promotion would do, and why it may not go. `change` is None when it can't be computed."""
+    """What a promotion would do, and why it may not go. `change` is None when it can't be computed.
+
+    `choices` and `disagreement` are as in `changes.Look`.
+    """
 
     base_commit: str
     change: Change | None
     refusals: list[Refusal]
     rendered: Rendered
+    choices: tuple[changes.Choice, ...] = ()
+    disagreement: str = ""
 
 
 def preview(stage: Stage, version: ImageVersion, actor: User | None) -> Preview:
     """Compute the Change at the branch's tip and ask every gate. Writes nothing."""
-    base_commit, change, problem = changes.compute_or_explain(stage, version)
-    built = rendered(stage, base_commit, change) if change is not None and change.edits else Rendered()
+    seen = changes.look(stage, version)
+    change = seen.change
+    built = rendered(stage, seen.commit, change) if change is not None and change.edits else Rendered()
     evidence.look_at_build_quietly(stage, version)
     facts = gather(
         stage,
         version,
         actor,
-        change_problem=problem or built.problem,
+        change_problem=seen.problem or built.problem,
         change_is_empty=change is not None and not change.edits,
     )
-    return Preview(base_commit, change, refusals(Act.REQUEST, facts), built)
+    why_not = refusals(Act.REQUEST, facts)
+    return Preview(seen.commit, change, why_not, built, seen.choices, seen.disagreement)
 
 
 def request_promotion(

@@ -23,6 +23,7 @@ from promotions.manifests.references import (
     current_version,
     disagreement,
     find_references,
+    said_by,
 )
 from promotions.manifests.tree import DirectoryTree, MemoryTree, Tree
 
@@ -56,4 +57,5 @@ __all__ = [
     "find_references",
     "insert_key",
     "remove_key",
+    "said_by",
 ]

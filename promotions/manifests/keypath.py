@@ -171,7 +171,7 @@ def locate(parsed: Parsed, document: int, key_path: str) -> Scalar:
         steps = parse_path(key_path)
     except ValueError as error:
         raise NotFound(parsed.file, None, str(error)) from error
-    node = _descend(parsed, parsed.documents[document], steps)
+    node, _ = _descend(parsed, parsed.documents[document], steps)
     if not isinstance(node, Scalar):
         raise NotFound(parsed.file, node.line if node else None, f"has no single value at {key_path}")
     return node
@@ -185,25 +185,35 @@ def locate_entry(parsed: Parsed, document: int, key_path: str) -> tuple[MappingN
         steps = parse_path(key_path)
     except ValueError as error:
         raise NotFound(parsed.file, None, str(error)) from error
-    node = _descend(parsed, parsed.documents[document], steps[:-1])
+    node, _ = _descend(parsed, parsed.documents[document], steps[:-1])
     if not isinstance(node, MappingNode) or not isinstance(last := steps[-1], str):
         raise NotFound(parsed.file, node.line if node else None, f"has no mapping for the key {key_path}")
     return node, last
 
 
-def _descend(parsed: Parsed, document: Document, steps: Path) -> Node | None:
+def address(parsed: Parsed, document: int, path: Path) -> str:
+    """The path as a JSON pointer, whatever way it names the items of lists; aliases stay apart."""
+    return pointer(_descend(parsed, parsed.documents[document], path)[1])
+
+
+def _descend(parsed: Parsed, document: Document, steps: Path) -> tuple[Node | None, Path]:
+    """The node at a path (None: there is none), and the path with every item by its index."""
     node = resolve(document.root)
+    path: list[Step] = []
     for step in steps:
         if isinstance(step, Inside):
             inner = embedded(parsed, node) if isinstance(node, Scalar) else None
             if inner is None or step.document >= len(inner.parsed.documents):
-                return None
+                return None, ()
             node = resolve(inner.parsed.documents[step.document].root)
-        elif isinstance(step, str):
-            node = resolve(_entry(node, step))
+        elif isinstance(step, Item) or (isinstance(node, SequenceNode) and step.isdigit()):
+            # `images.0.newTag` is how people write an index, too.
+            step = _index(node, step if isinstance(step, Item) else Item(int(step)))
+            node = _at(node, step.number)
         else:
-            node = _item(node, step)
-    return node
+            node = resolve(_entry(node, step))
+        path.append(step)
+    return node, tuple(path)
 
 
 def _entry(node: Node | None, key: str) -> Node | None:
@@ -212,12 +222,17 @@ def _entry(node: Node | None, key: str) -> Node | None:
     return dict(entries(node)).get(key)
 
 
-def _item(node: Node | None, step: Item) -> Node | None:
+def _index(node: Node | None, step: Item) -> Item:
+    """The step by its index; -1 where no item, or more than one, is meant."""
     items = node.items if isinstance(node, SequenceNode) else []
     if step.key:
-        matches = [each for each in items if _identity(each, step.key) == step.value]
-        return resolve(matches[0]) if len(matches) == 1 else None
-    return resolve(items[step.number]) if step.number < len(items) else None
+        met = [number for number, each in enumerate(items) if _identity(each, step.key) == step.value]
+        return Item(met[0] if len(met) == 1 else -1)
+    return Item(step.number if step.number < len(items) else -1)
+
+
+def _at(node: Node | None, number: int) -> Node | None:
+    return resolve(node.items[number]) if isinstance(node, SequenceNode) and number >= 0 else None
 
 
 def _identity(node: Node, key: str) -> str:

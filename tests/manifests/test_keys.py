@@ -347,3 +347,11 @@ def test_two_documents_get_the_key_in_the_one_that_is_meant() -> None:
     data = b"tag: v1\n---\ntag: v1\n...\n"
     assert insert_key(data, "digest", "x", document=1) == b"tag: v1\n---\ntag: v1\ndigest: x\n...\n"
     assert remove_key(b"a: 1\nb: 2\ntag: v1\n", "b") == b"a: 1\ntag: v1\n"
+
+
+@pytest.mark.parametrize("path", ["images.0.newTag", "images[0].newTag", f'["images"][name={IMAGE}].newTag'])
+def test_a_place_may_be_named_in_another_way_than_the_search_does(path: str) -> None:
+    """It is the same place all the same, with the digest beside it that would win."""
+    files = {"kustomization.yaml": f"{HEAD}{BLOCK}    newTag: v1\n    digest: {A}\n".encode()}
+    change = changed(files, TAG, extra=(f"kustomization.yaml:{path}",))
+    assert change.files["kustomization.yaml"] == f'{HEAD}{BLOCK}    newTag: "2.0"\n'.encode()
