@@ -10,6 +10,7 @@ from promotions.manifests.images import BARE_DIGEST, DIGEST, TAG, join_image
 from promotions.manifests.model import Kind, Part, Reference, Style, Target
 from promotions.manifests.places import image_in
 
+_COPIED = frozenset({Kind.KUSTOMIZE_SOURCE, Kind.KUSTOMIZE_LITERAL})
 _KUSTOMIZE = frozenset({Kind.KUSTOMIZE_NEW_TAG, Kind.KUSTOMIZE_DIGEST, Kind.KUSTOMIZE_NEW_NAME})
 
 
@@ -142,10 +143,12 @@ def _tag(reference: Reference, current: str, beside: Sequence[Reference], target
         key = reference.partner
         return Wanted(target.tag or current, beside=(key, _digest_text(key, "", target)))
     pinned = any(each.part is Part.DIGEST for each in beside)
-    if target.style is Style.TAG_AND_DIGEST and not pinned:
+    # Kustomize puts a copied value into the image as it is; what a chart does with its tag is not known
+    # (a label made of it must not hold an `@`), unless a file writes both into it already.
+    if target.style is Style.TAG_AND_DIGEST and not pinned and (reference.kind in _COPIED or "@" in current):
         return Wanted(f"{target.tag}@{target.digest}")
     if not pinned:
-        cause = "holds a tag and has no digest beside it; add one in Git, or prescribe a tag"
-        raise _refused(reference, cause)
+        cause = "holds a tag and has no digest beside it; add one in Git, name it in the catalogue's places"
+        raise _refused(reference, f"{cause}, or prescribe a tag")
     # With a digest beside it the tag is a label; a label that still names the old version would mislead.
     return Wanted(target.tag) if target.tag and (current or target.style is not Style.DIGEST) else None

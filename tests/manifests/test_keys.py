@@ -275,11 +275,16 @@ def test_an_environment_overrides_the_digest_that_its_chart_pins() -> None:
         changed(files, TAG, root="values-prod.yaml")
 
 
-@pytest.mark.parametrize("style", [DIGEST])
+@pytest.mark.parametrize("style", [DIGEST, BOTH])
 def test_a_chart_that_is_not_known_to_read_a_digest_gets_none(style: Style) -> None:
     files = {**CHART, "values.yaml": f"image:\n  repository: {IMAGE}\n  tag: v1\n".encode()}
     with pytest.raises(ManifestError, match="no digest beside it"):
         changed(files, style, root="values.yaml")
+
+
+def test_a_chart_that_gets_both_in_its_tag_goes_on_so() -> None:
+    files = {**CHART, "values.yaml": f"image:\n  repository: {IMAGE}\n  tag: v1@{A}\n".encode()}
+    assert changed(files, BOTH, root="values.yaml").edits[0].new == f"2.0@{B}"
 
 
 def test_a_digest_that_the_catalogue_names_is_added() -> None:
