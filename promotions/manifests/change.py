@@ -66,6 +66,7 @@ def compute_release(tree: Tree, orders: Iterable[Order]) -> Change:
             files[file] = made.data
             diff += unified_diff(file, workspace.read(file), made.data, made.splices)
             edits += [edit for each in changes for edit in _edits(parsed, each, meant)]
+    # The order of the search is no part of a change; its hash must not depend on it.
     edits.sort(key=lambda edit: (edit.file, edit.key))
     return Change(tuple(edits), files, diff, change_hash(edits))
 
@@ -81,6 +82,7 @@ def change_hash(edits: Iterable[Edit]) -> str:
 def _by_file(workspace: Workspace, orders: Iterable[Order]) -> dict[str, list[_Meant]]:
     found: dict[str, list[_Meant]] = {}
     for order in orders:
+        # Before any file is read: a bad tag is the caller's mistake, not the repository's.
         check_target(order.target)
         if not order.references:
             raise NotFound("", None, f"no place decides the version of {order.image}")
@@ -103,6 +105,7 @@ def _found(parsed: Parsed, reference: Reference, order: Order) -> _Meant:
 
 def _check_same_image(reference: Reference, scalar: Scalar, image: str) -> None:
     file, key = reference.file, reference.key_path
+    # References may be minutes old, and a Release mixes several images: nothing is written on trust.
     if not same_repository(reference.image, image):
         raise ManifestError(file, reference.line, f"{key} decides {reference.image}, not {image}")
     if reference.part is not Part.IMAGE or reference.absent:
@@ -154,6 +157,7 @@ def _key_changes(parsed: Parsed, meant: _Meant, found: Wanted) -> Iterator[KeyCh
     reference, scalar, key = meant.reference, meant.scalar, meant.reference.key_path
     if not (reference.absent or found.value is None or found.name or found.beside):
         return
+    # Found again rather than kept: most changes touch no key, and pay nothing for it.
     mapping, last = locate_entry(parsed, reference.document, key)
     if reference.absent:
         assert found.value is not None
@@ -184,6 +188,7 @@ def _edits(parsed: Parsed, change: NewValue | KeyChange, meant: Sequence[_Meant]
         return [Edit(file, key, None, change.value)]
     if isinstance(change, Removed):
         return [Edit(file, key, old, None)]
+    # Two rows: an approver sees the key that goes and the one that comes.
     if isinstance(change, Renamed):
         new_key = _key(parsed, change.new_key, number)
         return [Edit(file, key, old, None), Edit(file, new_key, None, change.value)]
@@ -196,6 +201,7 @@ def _key(parsed: Parsed, key: str, number: int) -> str:
     The same path in two documents must not give the same edit, or an approval of the one would cover the
     other. The resource's name, unlike the document's number, stays when documents are added.
     """
+    # Most files hold one document, and their keys stay short.
     if len(parsed.documents) == 1:
         return key
     names = [_identity(document.root) for document in parsed.documents]

@@ -58,6 +58,7 @@ def apply_edit(data: bytes, key_path: str, value: str, *, document: int = 0, fil
 
 def insert_key(data: bytes, key_path: str, value: str, *, document: int = 0, file: str = "") -> bytes:
     """The file with one more key in an existing mapping; see `apply_edit`."""
+    # Beside the last plain entry: the order of the others stays as people wrote it.
     parsed = parse(data, file)
     mapping, name = locate_entry(parsed, document, key_path)
     beside = neighbour(parsed, mapping, key_path)
@@ -99,6 +100,7 @@ def _verify(parsed: Parsed, text: str, changes: Sequence[NewValue | KeyChange]) 
     line = changes[0].scalar.line if changes else None
     keys = [each for each in changes if not isinstance(each, NewValue)]
     values = _intended([each for each in changes if isinstance(each, NewValue)])
+    # Almost every change is of values alone; then the parsed events serve as they are.
     events = parsed.events
     if keys:
         # Positions shift where keys come or go; what is compared stays event by event.
@@ -130,6 +132,7 @@ def _intended(changes: Sequence[NewValue]) -> _Intended:
 def _same(old: Sequence[YamlEvent], read: Callable[[], YamlEvent], intended: _Intended) -> bool:
     """Whether the events are the old ones but for the intended scalars; stops at the first other one."""
     for ordinal, before in enumerate(old):
+        # Read one by one: a file that went wrong early is not parsed to its end.
         after = read()
         kind: type[object] = type(before)
         if kind is not type(after):
@@ -155,5 +158,6 @@ def _as_intended(before: YamlEvent, after: YamlEvent, wanted: str | dict[int, st
     """The scalar has the new value; or the YAML inside it differs in the intended scalars alone."""
     if isinstance(wanted, str):
         return after.value == wanted
+    # The outer scalar differs as a whole, so what is inside is compared in the same strict way.
     inner = parse(before.value.encode("utf-8")).events
     return _same(inner, reader(after.value), dict(wanted))

@@ -72,6 +72,7 @@ def is_values_file(path: str) -> bool:
 
 def chart_slots(workspace: Workspace, chart: Chart, image: str) -> list[Slot]:
     """The slots of a chart folder: of its own values, and of each environment's file over them."""
+    # The chart's own values first: they hold wherever no environment says otherwise.
     slots = values_slots(workspace, chart, image, [])
     for path in _environment_files(workspace, chart):
         # Which file Argo CD takes is not known for a folder: each environment is a candidate.
@@ -133,6 +134,7 @@ def _rank(workspace: Workspace, chart: Chart | None, file: str) -> int:
 def chart_values(workspace: Workspace, chart: Chart, depth: int = 0) -> Branch:
     """values.yaml over the values of the sub-charts that lie in `charts/` or beside (`file://`)."""
     values: Values = Branch({})
+    # A parent's values lie over those of its sub-charts, under the sub-chart's name.
     for key, sub in _sub_charts(workspace, chart, depth):
         values = merged(values, Branch({key: chart_values(workspace, sub, depth + 1)}))
     path = _join(chart.folder, "values.yaml")
@@ -149,6 +151,7 @@ def _sub_charts(workspace: Workspace, chart: Chart, depth: int = 0) -> Iterator[
         where = text_of(child(item, "repository"))
         # Helm unpacks to charts/<name>; an alias changes the key in the values, not the folder.
         local = where.removeprefix("file://") if where.startswith("file://") else f"charts/{name}"
+        # A packed sub-chart (charts/name-1.0.tgz) is no folder: its values are out of sight, and stay so.
         sub = chart_in(workspace, inside(local, chart.folder, file=chart.file.file)) if name else None
         if sub is not None:
             yield alias or name, sub
@@ -174,6 +177,7 @@ def _templates(workspace: Workspace, chart: Chart) -> Iterator[tuple[str, str]]:
 
 def _uses_app_version(workspace: Workspace, chart: Chart) -> bool:
     """Without templates in the tree (a library chart makes them) Helm's own habit is assumed."""
+    # Helpers (`_helpers.tpl`) are where `default .Chart.AppVersion` mostly stands, so every file counts.
     texts = [text for _, text in _templates(workspace, chart)]
     return not texts or any(APP_VERSION.search(text) for text in texts)
 

@@ -29,11 +29,13 @@ def apply_operations(source: PatchSource, chosen: list[Resource]) -> None:
     """Changes the image slots of `chosen` as the operations of the patch would, in their order."""
     items = items_of(source.root)
     for step, item in zip(item_steps(items), items, strict=True):
+        # Order matters: a later operation sees what an earlier one has left.
         operation, path = text_of(child(item, "op")), text_of(child(item, "path"))
         value = child(item, "value")
         prefix: Path = (*source.prefix, step, "value")
         written = _fields(path, source, prefix, value) if value is not None else [(path, None)]
         for resource in chosen:
+            # Kept for replacements, which may copy any field, not only images.
             resource.patched += written if operation != "test" else []
             if operation in {"copy", "move"}:
                 _copy(resource, path, source, item, move=operation == "move")
@@ -80,6 +82,7 @@ def _also_tested(slot: Slot, tested: Slot, place: Place, source: PatchSource) ->
     if place.scalar.value != stands:
         cause = f"tests for {place.scalar.value}, but {stands} stands there, so this does not build"
         return replace(slot, refusal=ManifestError(source.parsed.file, place.scalar.line, cause))
+    # A slot that carries a refusal has no places; its own reason stays.
     if not slot.places:
         return slot
     return replace(slot, places=(*slot.places, replace(place, together=slot.places[0].group)))
@@ -88,6 +91,7 @@ def _also_tested(slot: Slot, tested: Slot, place: Place, source: PatchSource) ->
 def _copy(resource: Resource, path: str, source: PatchSource, item: Node, *, move: bool) -> None:
     """The copied image is decided where its origin is; an origin out of sight can't be followed."""
     origin = text_of(child(item, "from"))
+    # Taken before anything moves: `move` removes its origin first (RFC 6902, 4.4).
     copied = [slot for slot in resource.slots if _is_at(slot, origin)]
     lost = [slot for slot in resource.slots if _is_at(slot, path) and _last(path) == "image"]
     if move:
@@ -114,6 +118,7 @@ def _last(path: str) -> str:
 
 
 def _drop(resource: Resource, path: str, *, shift: bool) -> None:
+    # What lies below a removed or replaced value goes with it: a container takes its image along.
     resource.slots = [s for s in resource.slots if s.pointer != path and not s.pointer.startswith(path + "/")]
     parent, _, index = path.rpartition("/")
     if shift and index.isdigit():
@@ -138,6 +143,7 @@ def _set(resource: Resource, path: str, slots: list[Slot], insert: bool) -> None
 def _slots_of_value(path: str, source: PatchSource, prefix: Path, value: Node) -> Iterator[Slot]:
     for inner, scalar in walk(value, file=source.parsed.file):
         where = path + pointer(inner)
+        # CRDs with other names for it are reached by a key path that a person names.
         if _last(where) != "image":
             continue
         image = image_in(scalar.value)
@@ -150,6 +156,7 @@ def _contained(where: str) -> bool:
 
 
 def _length(resource: Resource, parent: str) -> int:
+    # Only containers with an image are known here; one without is refused by Kubernetes anyway.
     indices = [index for slot in resource.slots if (index := _index(slot.pointer, parent)) is not None]
     return max(indices, default=-1) + 1
 

@@ -31,9 +31,11 @@ from promotions.manifests.nodes import (
 
 MAX_VISITS = 200_000
 MAX_PATH = 200
+# Containers, env entries and Helm parameters have a name; operations of a JSON patch have a path.
 _IDENTITIES = ("name", "key", "path")
 _BARE_KEY = re.compile(r"[\w$/<>*-]+\Z")
 _BARE_IDENTITY = re.compile(r"[\w$/:.*~{}@+-]+\Z")
+# `images.0` is read as a bare key: only the node there tells whether that is an index.
 _TOKEN = re.compile(
     r"""\.?(?P<bare>[\w$/<>*-]+)
     | \.?\[(?P<quoted>"(?:[^"\\]|\\.)*")\]
@@ -105,6 +107,7 @@ def _step(match: re.Match[str]) -> Step:
         return str(json.loads(quoted))
     if index := match["index"]:
         return Item(int(index))
+    # The index is not known from the text alone; `_descend` finds it.
     if identity := match["identity"]:
         return Item(-1, identity, match["value"] or str(json.loads(match["string"])))
     return Inside(int(match["inside"] or 0))
@@ -112,6 +115,7 @@ def _step(match: re.Match[str]) -> Step:
 
 def item_steps(items: list[Node]) -> list[Item]:
     """How each item of a list is named."""
+    # A name survives a container that is added before it; an index does not.
     maps = [mapping_of(item) for item in items]
     for identity in _IDENTITIES:
         names = [text_of(each.get(identity)) if each else "" for each in maps]
@@ -150,6 +154,7 @@ def entries(mapping: Node | None) -> list[tuple[str, Node]]:
     mapping = resolve(mapping)
     if not isinstance(mapping, MappingNode):
         return []
+    # Nearly all mappings: no copy of a copy for them.
     if not mapping.merges:
         return list(mapping.entries.items())
     if mapping.flat is None:
@@ -217,6 +222,7 @@ def _descend(parsed: Parsed, document: Document, steps: Path) -> tuple[Node | No
 
 
 def _entry(node: Node | None, key: str) -> Node | None:
+    # A mapping's own key wins over a merged one, so merges are unfolded only without it.
     if isinstance(node, MappingNode) and (key in node.entries or not node.merges):
         return node.entries.get(key)
     return dict(entries(node)).get(key)

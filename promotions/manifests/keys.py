@@ -85,6 +85,7 @@ def check_own(parsed: Parsed, document: Document, change: KeyChange) -> None:
         raise AliasRefused(parsed.file, line, f"{change.key} comes from an alias; write it out there")
     if not isinstance(change, Removed) and change.name in change.mapping.entries:
         raise ManifestError(parsed.file, line, f"has {change.name} beside {change.key} already")
+    # A key added here would appear wherever the mapping is used, and no reader of this place sees that.
     if document.aliases and id(change.mapping) in _aliased(document):
         cause = f"shares the mapping of {change.key} through an alias, so its keys stay as they are"
         raise AliasRefused(parsed.file, line, cause)
@@ -96,6 +97,7 @@ def _aliased(document: Document) -> set[int]:
     stack: list[tuple[Node, bool]] = [(document.root, False)] if document.root else []
     stack += [(key, True) for key in document.alias_keys]
     done: set[tuple[int, bool]] = set()
+    # A node may be met as its own and again as shared; only the second visit matters then.
     while stack:
         node, shared = stack.pop()
         if isinstance(node, AliasNode):
@@ -118,9 +120,11 @@ def _below(node: Node) -> Iterable[Node]:
 def key_splices(parsed: Parsed, change: KeyChange) -> list[Splice]:
     """The splices of one change; raises Unsafe where the text around it is not understood for sure."""
     entry = _Entry(parsed, change)
+    # The key keeps its line, its comment and its quotes: one line of difference, not two.
     if isinstance(change, Renamed):
         renamed = splice(parsed, Scalar(entry.key.value, entry.key, -1), change.name, change.key)
         return [renamed, splice(parsed, change.scalar, change.value, change.key)]
+    # An emptied mapping would read as null, which most readers refuse.
     if isinstance(change, Removed):
         if len(change.mapping.entries) + len(change.mapping.merges) + len(change.mapping.complex) < 2:
             raise entry.refused("is the only key of its mapping")
@@ -152,6 +156,7 @@ def changed_events(
     for ordinal, event in enumerate(events):
         for text in new.get(ordinal, ()):
             intended[len(expected)] = text
+            # Plain or quoted is not compared for these: the text is what was intended.
             expected.append((-1, cast(YamlEvent, ScalarEvent(None, None, (True, False), text))))
         if ordinal not in gone:
             if ordinal in texts:
@@ -226,6 +231,7 @@ class _Entry:
     def added_in_flow(self, change: Added) -> Splice:
         """Before the neighbour: behind it a comma or a comment may follow that is the neighbour's."""
         written = self._written(change)
+        # A key at the start of its line gets company of the same shape: a line of its own.
         if not self._head.strip(" \t"):
             ends = self._text[self._line_start - 2 : self._line_start]
             eol = "\r\n" if ends == "\r\n" else "\n"
@@ -253,6 +259,7 @@ class _Entry:
         between = self._text[self._end : until]
         if not _is_scalar(self._next) or between.strip():
             raise self.refused("stands behind a dash with something else below it")
+        # The key that moves up keeps its column, since the dash and its blanks stay.
         rows = self._text.count("\n", self._start, until)
         return Splice(self._start, until, "", self._row(self._start), -rows)
 

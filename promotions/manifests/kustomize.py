@@ -34,8 +34,11 @@ from promotions.manifests.tree import inside
 from promotions.manifests.workspace import Workspace
 
 FILE_NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+# Kustomize takes what go-getter takes; these marks tell its common forms from a path in the tree.
 _REMOTE = ("://", "git@", "github.com/", "gitlab.com/", "bitbucket.org/", "?ref=")
+# Real repositories nest three or four deep.
 MAX_NESTING = 30
+# Hand-written manifests are far smaller; generated bundles far larger.
 SMALL = 256 * 1024
 
 
@@ -101,6 +104,7 @@ def build(state: Build, folder: str, resources: list[Resource]) -> list[Resource
     for name, line in names_under(root, "components"):
         own = build(state, inside(name, folder, file=path, line=line), own)
     _apply_patches(state, folder, parsed, own, root)
+    # Kustomize's own order: patches, names, images, replacements. Whatever comes later decides.
     _rename(own, root)
     apply_images(state.workspace, folder, parsed, own, root)
     _apply_replacements(state, folder, parsed, own, root)
@@ -140,6 +144,7 @@ def _note_charts(state: Build, folder: str, parsed: Parsed, root: Node | None) -
 def _worth_parsing(state: Build, path: str) -> bool:
     """Bundles of CRDs are megabytes of schemas: only with the image's own name are they worth their time."""
     data = state.workspace.read(path)
+    # A ConfigMap that holds a version need not contain the word image.
     if state.thorough and len(data) <= SMALL:
         return True
     return basename(state.image).encode() in data or (len(data) <= SMALL and b"image" in data)
@@ -159,6 +164,7 @@ def _patch_sources(state: Build, folder: str, parsed: Parsed, root: Node | None)
         for step, item in zip(item_steps(items), items, strict=True):
             path: Path = (key, step)
             mapping = mapping_of(item)
+            # Entries of `patchesStrategicMerge` are bare texts; the newer lists hold mappings.
             if mapping is None:
                 yield from _patch_text(state, folder, parsed, item, path, None)
                 continue
@@ -221,6 +227,7 @@ def _rename(resources: list[Resource], root: Node | None) -> None:
     """Overlays further out may name a resource by its old or by its new name."""
     prefix, suffix = text_of(child(root, "namePrefix")), text_of(child(root, "nameSuffix"))
     namespace = text_of(child(root, "namespace"))
+    # Names add up: a patch of the same overlay still uses the old one, outer overlays the new.
     for resource in resources:
         if prefix or suffix:
             resource.names |= {f"{prefix}{name}{suffix}" for name in resource.names}
@@ -239,6 +246,7 @@ def _copies_values(workspace: Workspace, folder: str) -> bool:
         seen.add(here)
         parsed = workspace.parsed(path)
         root = parsed.documents[0].root if parsed.documents else None
+        # `vars` is deprecated in favour of `replacements`, and still built.
         if child(root, "replacements") is not None or child(root, "vars") is not None:
             return True
         waiting += named_folders(workspace, here)

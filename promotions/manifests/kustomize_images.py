@@ -71,6 +71,7 @@ def _meet(entry: _Entry, resources: list[Resource], fields: frozenset[str]) -> N
 def _transformed(slot: Slot, entry: _Entry) -> Slot:
     """Kustomize's rule: a new tag drops the old digest and a new digest the old tag; both may be given."""
     name = entry.new_name or slot.repository
+    # `newName` alone keeps the version of the base.
     if entry.tag is None and entry.digest is None:
         return replace(slot, repository=name)
     return replace(
@@ -102,6 +103,7 @@ def _transformers(
     workspace: Workspace, folder: str, parsed: Parsed, root: Node | None
 ) -> Iterator[tuple[_Entry, frozenset[str]]]:
     """`transformers:` files of the kind ImageTagTransformer: `images:` by another name."""
+    # Inline transformers are rare, and remote ones are not fetched: neither is followed.
     for name, line in names_under(root, "transformers"):
         if "\n" in name or not workspace.exists(path := inside(name, folder, file=parsed.file, line=line)):
             continue
@@ -130,5 +132,6 @@ def _field_specs(node: Node | None) -> frozenset[str]:
 
 
 def _matches_field(where: str, fields: frozenset[str]) -> bool:
+    # Field specs know no indices: `spec/containers[]/image` means every container.
     plain = "/".join(part for part in where.split("/") if part and not part.isdigit())
     return any(plain == each.replace("[]", "") for each in fields)

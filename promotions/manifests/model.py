@@ -10,14 +10,17 @@ from enum import StrEnum
 class Kind(StrEnum):
     """The format of a place, one member per format that decides which version of an image runs."""
 
+    # The API shows these values: renaming one is a breaking change.
     KUSTOMIZE_NEW_TAG = "kustomize_new_tag"
     KUSTOMIZE_DIGEST = "kustomize_digest"
     KUSTOMIZE_NEW_NAME = "kustomize_new_name"
+    # What `replacements:` or `vars:` copy into an image: a field, or a generator's `KEY=value`.
     KUSTOMIZE_SOURCE = "kustomize_source"
     KUSTOMIZE_LITERAL = "kustomize_literal"
     PATCH = "patch"
     JSON6902 = "json6902"
     PLAIN = "plain"
+    # An `image:` outside container lists, where Kustomize's `images:` does not reach.
     PLAIN_FIELD = "plain_field"
     HELM_TAG = "helm_tag"
     HELM_DIGEST = "helm_digest"
@@ -28,6 +31,7 @@ class Kind(StrEnum):
     ARGOCD_KUSTOMIZE_IMAGE = "argocd_kustomize_image"
     ARGOCD_HELM_PARAMETER = "argocd_helm_parameter"
     ARGOCD_HELM_VALUES = "argocd_helm_values"
+    # The chart's version, where the promoted artifact is the chart itself.
     ARGOCD_TARGET_REVISION = "argocd_target_revision"
     IMAGE_UPDATER = "image_updater"
     JSON = "json"
@@ -40,6 +44,7 @@ class Part(StrEnum):
     IMAGE = "image"
     TAG = "tag"
     DIGEST = "digest"
+    # A chart's version: semantic, so `+` is allowed, and no digest is.
     VERSION = "version"
 
 

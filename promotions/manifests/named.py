@@ -16,6 +16,7 @@ from promotions.manifests.resources import Slot
 from promotions.manifests.tree import inside
 from promotions.manifests.workspace import Workspace
 
+# Only names whose meaning is beyond doubt: an added key that nobody reads would pass unnoticed.
 _PARTS = {"digest": Part.DIGEST, "sha": Part.DIGEST, "sha256": Part.DIGEST, "tag": Part.TAG}
 _PLACE = re.compile(r"(?P<file>[^:\[\]|#]+)(?:#(?P<number>\d+))?:(?P<key>.+)\Z", re.DOTALL)
 
@@ -50,6 +51,7 @@ def _absent(parsed: Parsed, number: int, key: str, image: str) -> Slot | None:
     except NotFound:
         return None
     part = _PARTS.get(name)
+    # A key that a merge brings is there already, if elsewhere; adding would hide it.
     if part is None or name in dict(entries(mapping)):
         return None
     beside = neighbour(parsed, mapping, key)
@@ -88,6 +90,8 @@ def _slot(parsed: Parsed, number: int, key: str, image: str) -> Slot | None:
     scalar = locate(parsed, number, key)
     path = parse_path(key)
     text = image_in(scalar.value)
+    # A whole reference is told by its repository; a bare tag can be anything, and is taken at the person's
+    # word.
     if same_repository(text.repository, image):
         place = Place(parsed, number, path, scalar, Kind.NAMED, Part.IMAGE)
         return Slot(key, "", text.repository, text.tag, text.digest, (place,))

@@ -40,6 +40,7 @@ def _apply_strategic(source: PatchSource, resources: list[Resource]) -> None:
     assert mapping is not None
     patch = resource_at(source.parsed, source.number, mapping, source.prefix, Kind.PATCH)
     chosen = list(selected(source.target, resources) if source.target else _same_identity(patch, resources))
+    # The whole resource goes, with every image in it.
     if text_of(mapping.get("$patch")) == "delete":
         for resource in chosen:
             resources.remove(resource)
@@ -91,6 +92,7 @@ def _same_identity(patch: Resource, resources: list[Resource]) -> Iterator[Resou
 
 
 def _group(resource: Resource) -> str:
+    # The version is left out: a mismatch fails the build, and the group tells kinds apart.
     group, slash, _ = resource.api_version.partition("/")
     return group if slash else ""
 
@@ -101,6 +103,7 @@ def selected(target: Node | None, resources: list[Resource]) -> Iterator[Resourc
         # The core group has no name: `v1` is version v1 of group "".
         group, _, version = resource.api_version.rpartition("/")
         facts = {"group": {group}, "version": {version}, "kind": {resource.kind}}
+        # Old and new names count, as after a prefix of an inner overlay.
         facts |= {"name": resource.names, "namespace": resource.namespaces}
         texts = all(_matches(text_of(child(target, key)), values) for key, values in facts.items())
         labels = _has_labels(text_of(child(target, "labelSelector")), resource.labels)

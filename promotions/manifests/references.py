@@ -43,6 +43,7 @@ def find_references(
         if not extra:
             raise
         slots, found = [], {}
+    # The addresses below cost a walk each; most Stages name nothing.
     if not extra:
         return [each for each, _ in found.values()]
     known = {_address_of(place): place for slot in slots for place in slot.places}
@@ -93,6 +94,7 @@ def _references(slots: Iterable[Slot], image: str) -> dict[str, tuple[Reference,
 
 def _check_sources(meant: Sequence[Slot], known: Iterable[Slot]) -> None:
     """A value that Kustomize copies into another image as well would bring that one along."""
+    # Other formats share through YAML aliases, which `aliases` checks; a copy leaves no trace in the file.
     own = {id(place.scalar): slot for slot in meant for place in slot.places if place.kind in _COPIED}
     for slot in known if own else ():
         for place in slot.places:
@@ -112,6 +114,7 @@ class CurrentVersion(NamedTuple):
 def current_version(references: Sequence[Reference]) -> CurrentVersion:
     """The version in force; of disagreeing places the first. `disagreement` gives the sentence."""
     versions = list(_versions(references).values())
+    # The first in the order of the search, so that two looks at one commit give the same answer.
     tag, digest = versions[0] if versions else (None, None)
     return CurrentVersion(tag, digest, len(set(versions)) <= 1)
 
@@ -159,6 +162,7 @@ def choose(references: Sequence[Reference], chosen: Iterable[str] = ()) -> list[
     """
     names = [_spelt(name) for name in chosen]
     if not names:
+        # One group is one version, however many keys it takes.
         if len({each.group for each in references}) > 1:
             raise Ambiguous(references)
         return list(references)

@@ -60,6 +60,7 @@ def apply_replacement(parsed: Parsed, item: Node, resources: list[Resource]) -> 
     if text_of(child(origin, "options", "delimiter")):
         source = replace(source, cause=source.cause or "is a piece of a value")
     for target in items_of(child(item, "targets")):
+        # Kustomize rejects after it selects, whatever their order in the file.
         rejected = [each for node in items_of(child(target, "reject")) for each in selected(node, resources)]
         met = [each for each in selected(child(target, "select"), resources) if each not in rejected]
         for field in items_of(child(target, "fieldPaths")):
@@ -89,6 +90,7 @@ def _contained(steps: list[str]) -> bool:
 def _written(slot: Slot, write: _Write) -> Slot:
     """The slot as its source decides it, or with the refusal that says why that can't be told."""
     source = write.source
+    # The repository stays as it was: it tells whose version can't be told.
     if source.cause:
         return replace(slot, places=(), refusal=write.refused(source.cause))
     if not write.delimiter:
@@ -146,6 +148,7 @@ def _part(version: str) -> Part:
 
 def resolve_variables(variables: list[Variable], resources: list[Resource]) -> None:
     """Puts the values of `vars:` into the image fields that name them; Kustomize does so last of all."""
+    # Names are unique across the whole build, or Kustomize refuses it.
     known = {each.name: each for each in variables}
     for resource in resources:
         for number, slot in enumerate(resource.slots):
@@ -164,6 +167,7 @@ def _resolved(slot: Slot, variables: list[Variable], resources: list[Resource]) 
         written = f"$({each.name})"
         if source.place is None or source.cause:
             return replace(slot, places=(), refusal=_unresolved(each, source.cause or "is an image field"))
+        # The variable is the image as a whole, its repository included.
         if text == written:
             return _whole(slot, source)
         text = text.replace(written, source.text)

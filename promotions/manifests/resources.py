@@ -23,6 +23,7 @@ from promotions.manifests.nodes import (
 )
 from promotions.manifests.places import Place, image_in
 
+# Kustomize's `images:` looks into these lists at any depth, and nowhere else by default.
 CONTAINER_LISTS = frozenset({"containers", "initContainers", "ephemeralContainers"})
 
 
@@ -88,6 +89,7 @@ def _resources(
     parsed: Parsed, number: int, root: Node | None, prefix: Path, kind: Kind
 ) -> Iterator[Resource]:
     mapping = mapping_of(root)
+    # Without a kind it is no resource: values files and patches' fragments pass by.
     if mapping is None or not text_of(mapping.get("kind")):
         return
     # `kubectl get -o yaml` writes Lists, and some teams commit them.
@@ -103,6 +105,7 @@ def resource_at(parsed: Parsed, number: int, mapping: MappingNode, prefix: Path,
     """The resource a mapping describes, with its image slots."""
     meta = child(mapping, "metadata")
     name, namespace = text_of(child(meta, "name")), text_of(child(meta, "namespace"))
+    # Labels and annotations are kept since a patch's target may select by them.
     return Resource(
         api_version=text_of(mapping.get("apiVersion")),
         kind=text_of(mapping.get("kind")),
@@ -136,6 +139,7 @@ def slot_at(
     contained = in_containers(path)
     kind = Kind.PLAIN_FIELD if kind is Kind.PLAIN and not contained else kind
     place = Place(parsed, number, path, scalar, kind, Part.IMAGE)
+    # Patches speak of the resource, so its address in the file is cut off.
     inner = path[skip:]
     return Slot(render(inner), pointer(inner), image.repository, image.tag, image.digest, (place,), contained)
 

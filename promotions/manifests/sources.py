@@ -27,6 +27,7 @@ from promotions.manifests.places import Place, literal_value
 from promotions.manifests.resources import Resource, Slot
 
 _QUERY = re.compile(r"\[(?P<key>[^=\]]+)=(?P<value>.*)\]\Z")
+# A query may hold dots of its own: `[name=registry.example.com/app]`.
 _SEGMENT = re.compile(r"(?:\[[^\]]*\]|\\.|[^.\\\[])+")
 
 
@@ -52,10 +53,12 @@ def source_of(selector: Node | None, field_path: str, resources: list[Resource])
     """The value at `field_path` of the one resource that `selector` names."""
     found = [each for each in resources if _is_named(selector, each)]
     name = f"{text_of(child(selector, 'kind')) or 'resource'} {text_of(child(selector, 'name'))}".strip()
+    # Kustomize fails for none, and for several; a guess between them would be ours alone.
     if len(found) != 1:
         count = "of which there are several" if found else "which is not in this repository"
         return Source(cause=f"is the {name}, {count}")
     resource, steps = found[0], segments(field_path or "metadata.name")
+    # An image field may have been overridden on the way: its slot knows by whom.
     slot = next((each for each in resource.slots if reached(steps, each)), None)
     if slot is not None:
         return Source(join_image(slot.repository, slot.tag, slot.digest), slot=slot)
@@ -70,6 +73,7 @@ def _is_named(selector: Node | None, resource: Resource) -> bool:
     """Unlike a target's, the names of a source are plain text; an empty one matches anything."""
     group, _, version = resource.api_version.rpartition("/")
     written = text_of(child(selector, "apiVersion"))
+    # A resource without a namespace counts as one of `default`.
     facts = [
         ("kind", {resource.kind}),
         ("name", resource.names),
@@ -85,6 +89,7 @@ def _place(resource: Resource, steps: list[str]) -> Place | None:
     """The scalar in force: the newest patch that set the field, else the resource's own."""
     path, scalar = _own(resource, steps)
     where = pointer(path) if path is not None else pointer(tuple(steps))
+    # Overlays like to patch the ConfigMap, so the base's own value may long be overridden.
     for written, place in reversed(resource.patched):
         if written == where:
             return place
@@ -170,6 +175,7 @@ def add_generated(parsed: Parsed, root: Node | None, resources: list[Resource]) 
     """Adds the generated ConfigMaps; one with `behavior: merge` changes the one that is there."""
     for made in generated_maps(parsed, root):
         known = [each for each in resources if each.kind == "ConfigMap" and each.names & made.names]
+        # `behavior: replace` would drop the other keys; copying a dropped one fails Kustomize's build.
         for each in known:
             each.generated |= made.generated
         if not known:

@@ -18,6 +18,7 @@ from promotions.manifests.nodes import Node, Parsed, Scalar, SequenceNode, resol
 from promotions.manifests.places import Place, parts_of
 from promotions.manifests.resources import Slot
 
+# Bitnami, most others, and Istio.
 _REGISTRIES = ("registry", "imageRegistry", "hub")
 _IMAGE_KEYS = ("repository", "repo", "name", "image")
 _SUFFIX = re.compile(r"[_-]?(?:repository|repo|name|image)\Z", re.IGNORECASE)
@@ -93,6 +94,7 @@ class _Reader:
 
 def merged(base: Values | None, over: Values) -> Values:
     """Helm's rule: mappings merge key by key, everything else is replaced, null removes."""
+    # Lists are replaced as a whole, which surprises many; so the later file decides all of it.
     if not isinstance(base, Branch) or not isinstance(over, Branch) or over.is_list or base.is_list:
         return over
     children = dict(base.children)
@@ -107,6 +109,7 @@ def merged(base: Values | None, over: Values) -> Values:
 
 def at(path: str, leaf: Leaf) -> Branch:
     """A tree of one leaf at a dotted path, as `--set image.tag=1` makes it."""
+    # Helm's own escape for keys such as `nodeSelector.kubernetes\.io/role`.
     keys = [key.replace("\\.", ".") for key in re.split(r"(?<!\\)\.", path)]
     tree: Values = leaf
     for key in reversed(keys):
@@ -132,6 +135,7 @@ def _matches(values: Branch, image: str, registry: str, path: tuple[str, ...]) -
 
 def _match(values: Branch, key: str, name: Leaf, repository: str, path: tuple[str, ...]) -> Match | None:
     parts = split_image(name.text)
+    # With its version inside, what stands beside it is not for this image.
     if parts.tag or parts.digest:
         return Match(repository, name, None, None, (*path, key))
     tag = _beside(values, key, ("tag", "version"))
@@ -145,6 +149,7 @@ def _match(values: Branch, key: str, name: Leaf, repository: str, path: tuple[st
 def _repository(values: Branch, key: str, leaf: Leaf, image: str, registry: str) -> str:
     """The full repository that a leaf names if it names the image, registry prefixes honoured; else ""."""
     name = split_image(leaf.text).repository
+    # Most texts in values are no images: this test is the cheap one.
     if not looks_like_repository(name):
         return ""
     own = next((text for each in _REGISTRIES if (text := _text(values, each)) and key != each), "")
