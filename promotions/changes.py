@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import yaml
 from django.utils.translation import gettext as _
 
 from integrations.errors import IntegrationError
 from promotions import repositories
 from promotions.choices import EditStyle
 from promotions.manifests import (
+    Ambiguous,
     Change,
     ManifestError,
     MemoryTree,
@@ -22,22 +24,30 @@ from promotions.manifests import (
     choose,
     compute_release,
     current_version,
-    disagreement,
     find_references,
+    said_by,
 )
 from promotions.models import ImageVersion, Stage
 
 
 class NoChange(Exception):
-    """The Change can't be computed; the message says why, in a sentence for a release manager."""
+    """The Change can't be computed; the message says why, in a sentence for a release manager.
+
+    `candidates` are the places where several decide and somebody has to choose.
+    """
+
+    def __init__(self, message: str, candidates: tuple[Reference, ...] = ()) -> None:
+        self.candidates = candidates
+        super().__init__(message)
 
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """The version a Stage's manifests ask for at a commit."""
+    """The version a Stage's manifests ask for at a commit; `problem` is what is wrong with the places."""
 
     commit: str
     references: tuple[Reference, ...]
+    problem: str
 
     @property
     def tag(self) -> str:
@@ -47,12 +57,28 @@ class Desired:
     def digest(self) -> str:
         return current_version(self.references).digest or ""
 
-    @property
-    def problem(self) -> str:
-        """Return what is wrong with these places taken together, or ""."""
-        if not self.references:
-            return _("No place in the manifests names this image.")
-        return disagreement(self.references)
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Places that make one version together, and the catalogue's YAML that remembers to take them."""
+
+    places: tuple[Reference, ...]
+    catalogue: str
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a promotion would write at `commit`; without a `change`, `problem` says why.
+
+    `choices` are what somebody has to choose from, `disagreement` says that the places name different
+    versions by now; both are empty where there is nothing to say.
+    """
+
+    commit: str
+    change: Change | None = None
+    problem: str = ""
+    choices: tuple[Choice, ...] = ()
+    disagreement: str = ""
 
 
 def tip(stage: Stage) -> str:
@@ -66,7 +92,9 @@ def _tree(stage: Stage, commit: str) -> Tree:
 
 def read_desired(stage: Stage, commit: str) -> Desired:
     """Return what the manifests ask for at a commit; raises ManifestError and IntegrationError."""
-    return Desired(commit, tuple(_references(stage, _tree(stage, commit))))
+    references = tuple(_references(stage, _tree(stage, commit)))
+    nowhere = "" if references else _("No place in the manifests names this image.")
+    return Desired(commit, references, nowhere or _disagreement(stage, references))
 
 
 def _references(stage: Stage, tree: Tree) -> list[Reference]:
@@ -93,16 +121,80 @@ def compute_together(wanted: Iterable[tuple[Stage, ImageVersion]], *, commit: st
     orders = []
     try:
         for stage, version in wanted:
-            tree = _tree(stage, commit)
-            references = choose(_references(stage, tree), stage.places)
-            if not references:
-                raise NoChange(_nowhere(stage))
-            trees.append(tree)
-            orders.append(Order(references, stage.image.repository, _target(stage, version)))
+            trees.append(_tree(stage, commit))
+            orders.append(_order(stage, version, _references(stage, trees[-1])))
         # Outside its root a tree is read folder by folder, so the first one will do for all.
         return compute_release(trees[0] if trees else MemoryTree({}), orders)
     except ManifestError as error:
         raise NoChange(str(error)) from error
+
+
+def _order(stage: Stage, version: ImageVersion, found: Sequence[Reference]) -> Order:
+    try:
+        references = choose(found, stage.places)
+    except Ambiguous as error:
+        raise NoChange(str(error), error.candidates) from error
+    if not references:
+        raise NoChange(_nowhere(stage))
+    return Order(references, stage.image.repository, _target(stage, version))
+
+
+def look(stage: Stage, version: ImageVersion) -> Look:
+    """Return what would change at the branch's tip, or why nothing can, for callers that only show it."""
+    commit = ""
+    found: tuple[Reference, ...] = ()
+    try:
+        commit = tip(stage)
+        tree = _tree(stage, commit)
+        found = tuple(_references(stage, tree))
+        change = compute_release(tree, [_order(stage, version, found)])
+    except NoChange as error:
+        choices = _choices(stage, error.candidates)
+        return Look(commit, None, str(error), choices, _disagreement(stage, found))
+    except (ManifestError, IntegrationError) as error:
+        return Look(commit, None, str(error), (), _disagreement(stage, found))
+    return Look(commit, change, "", (), _disagreement(stage, found))
+
+
+def _choices(stage: Stage, candidates: Sequence[Reference]) -> tuple[Choice, ...]:
+    groups: dict[str, list[Reference]] = {}
+    for each in candidates:
+        groups.setdefault(each.group, []).append(each)
+    # One place of a group brings the others along, so one is enough to remember.
+    return tuple(Choice(tuple(group), remembered(stage, group[0].place)) for group in groups.values())
+
+
+def remembered(stage: Stage, place: str) -> str:
+    """Return the YAML for the catalogue's file that chooses a place; `*` chooses all."""
+    manifests = {"manifests": {"places": [place]}}
+    stages = {"stages": {stage.environment.slug: manifests}}
+    wanted = {"applications": {stage.application.slug: stages}}
+    return yaml.safe_dump(wanted, width=10_000, allow_unicode=True, sort_keys=False)
+
+
+def _disagreement(stage: Stage, references: Sequence[Reference]) -> str:
+    """The sentence that places name different versions: of several, or of a tag and the digest beside it."""
+    if said := said_by(references):
+        words = [
+            _("%(place)s says %(version)s") % {"place": each.place, "version": version or _("nothing")}
+            for each, version in said
+        ]
+        return _("The places of %(image)s disagree: %(said)s.") % {
+            "image": stage.image.repository,
+            "said": "; ".join(words),
+        }
+    tag, digest, _agree = current_version(references)
+    if not tag or not digest:
+        return ""
+    pinned = ImageVersion.objects.filter(image=stage.image, digest=digest).first()
+    # A moving tag belongs to the newest build alone; only one that names another build misleads.
+    named = ImageVersion.objects.filter(image=stage.image, tags__contains=[tag]).first()
+    if pinned is None or named is None or named == pinned:
+        return ""
+    return _("Git says %(tag)s, but the digest beside it is that of %(other)s: the digest is what runs.") % {
+        "tag": tag,
+        "other": pinned.label,
+    }
 
 
 def _nowhere(stage: Stage) -> str:
@@ -121,17 +213,8 @@ def _target(stage: Stage, version: ImageVersion) -> Target:
             % {"tag": version.tag}
         )
     return Target(
-        tag=None if style == EditStyle.DIGEST else version.tag,
+        # With a pinned digest a chart's tag is a label, which must not go on naming the old version.
+        tag=version.tag or None,
         digest=version.digest if style in (EditStyle.DIGEST, EditStyle.TAG_AND_DIGEST) else None,
         style=Style(style.value.replace("-", "_")),
     )
-
-
-def compute_or_explain(stage: Stage, version: ImageVersion) -> tuple[str, Change | None, str]:
-    """Return (tip, Change, "") or (tip or "", None, the sentence why not), for callers that only show it."""
-    commit = ""
-    try:
-        commit = tip(stage)
-        return commit, compute(stage, version, commit=commit), ""
-    except (NoChange, IntegrationError) as error:
-        return commit, None, str(error)

@@ -162,7 +162,7 @@ def _body(promotion: Promotion, by: str, message: str) -> str:
 def _summary(promotion: Promotion) -> list[str]:
     lines = []
     for edit in promotion.edits[:_MOST_EDITS]:
-        file, key, old, new = (_tail(edit[name]) for name in ("file", "key", "old", "new"))
+        file, key, old, new = (_tail(edit[name] or "–") for name in ("file", "key", "old", "new"))
         lines.append(f"{file} {key}: {old} → {new}")
     further = len(promotion.edits) - len(lines)
     if further > 0:

@@ -32,13 +32,18 @@ _LOST = ("lock", "approvals")
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a promotion would do, and why it may not go. `change` is None when it can't be computed."""
+    """What a promotion would do, and why it may not go. `change` is None when it can't be computed.
+
+    `choices` and `disagreement` are as in `changes.Look`.
+    """
 
     base_commit: str
     change: Change | None
     refusals: list[Refusal]
     rendered: Rendered
     approvals_needed: int = 0
+    choices: tuple[changes.Choice, ...] = ()
+    disagreement: str = ""
 
 
 def preview(
@@ -53,20 +58,28 @@ def preview(
 
     `rolling_back` asks by the rules for roll-backs; `breaking` names the gates glass would be broken for.
     """
-    base_commit, change, problem = changes.compute_or_explain(stage, version)
-    built = rendered(stage, base_commit, change) if change is not None and change.edits else Rendered()
+    seen = changes.look(stage, version)
+    change = seen.change
+    built = rendered(stage, seen.commit, change) if change is not None and change.edits else Rendered()
     evidence.look_at_build_quietly(stage, version)
     facts = gather(
         stage,
         version,
         actor,
-        change_problem=problem or built.problem,
+        change_problem=seen.problem or built.problem,
         change_is_empty=change is not None and not change.edits,
         rolling_back=rolling_back,
         breaking=breaking,
     )
-    found = refusals(Act.REQUEST, facts)
-    return Preview(base_commit, change, found, built, facts.required_approvals)
+    return Preview(
+        seen.commit,
+        change,
+        refusals(Act.REQUEST, facts),
+        built,
+        facts.required_approvals,
+        seen.choices,
+        seen.disagreement,
+    )
 
 
 def request_promotion(

@@ -13,7 +13,7 @@ from integrations import render as programs
 from integrations.errors import IntegrationError, Rejected
 from promotions import repositories
 from promotions.manifests import Change, Tree
-from promotions.manifests.diff import unified_diff
+from promotions.manifests.diff import text_diff
 from promotions.models import Stage
 
 _KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
@@ -66,7 +66,7 @@ def compare(tree: Tree, root: str, edited: Mapping[str, bytes]) -> Rendered:
         return Rendered(problem=_("With this change the manifests no longer build: %s") % error)
     if before is None:
         return Rendered(note=_("The manifests do not build as they are now: %s") % words)
-    return Rendered(diff=unified_diff("rendered.yaml", before, after))
+    return Rendered(diff=text_diff("rendered.yaml", before, after))
 
 
 def _command(tree: Tree, root: str, edited: Mapping[str, bytes]) -> tuple[list[str], list[str]]:

@@ -11,6 +11,7 @@ from promotions.catalogue.problems import suggestion
 from promotions.catalogue.reading import Keys
 from promotions.catalogue.rows import Row
 from promotions.choices import EditStyle, PromoteMode, Vendor, WriteMode
+from promotions.manifests.keypath import parse_path
 from promotions.wording import TELLING_APART, BadTemplate, placeholders
 
 
@@ -114,9 +115,17 @@ def _places(keys: Keys) -> list[str]:
     """The chosen places, as the refusal of an ambiguous change spells them: file:key, or * for all."""
     found = [text for text, _line in keys.texts("places")]
     for text in found:
-        if text != "*" and ":" not in text:
+        if text != "*" and not _is_place(text):
             keys.wrong("places", 'takes places as "file:key", the way the preview spells them, or "*".')
     return found
+
+
+def _is_place(text: str) -> bool:
+    file, _, key = text.partition(":")
+    try:
+        return bool(file and parse_path(key))
+    except ValueError:
+        return False
 
 
 def _argocd(keys: Keys, application: ApplicationContext) -> dict[str, object]:

@@ -6,7 +6,7 @@ writes: a writer brings `Change.files` to Git.
 """
 
 from promotions.manifests.change import Order, change_hash, compute_change, compute_release
-from promotions.manifests.edit import apply_edit
+from promotions.manifests.edit import apply_edit, insert_key, remove_key
 from promotions.manifests.errors import (
     AliasRefused,
     Ambiguous,
@@ -23,6 +23,7 @@ from promotions.manifests.references import (
     current_version,
     disagreement,
     find_references,
+    said_by,
 )
 from promotions.manifests.tree import DirectoryTree, MemoryTree, Tree
 
@@ -54,4 +55,7 @@ __all__ = [
     "current_version",
     "disagreement",
     "find_references",
+    "insert_key",
+    "remove_key",
+    "said_by",
 ]

@@ -40,6 +40,7 @@ class Source:
 
 def is_application(resource: Resource) -> bool:
     """Whether a resource is an Argo CD Application or ApplicationSet."""
+    # Any version of the group: v1alpha1 has been the only one for years, and need not stay so.
     return resource.api_version.startswith("argoproj.io/") and resource.kind in {
         "Application",
         "ApplicationSet",
@@ -49,6 +50,7 @@ def is_application(resource: Resource) -> bool:
 def application_slots(workspace: Workspace, resource: Resource, image: str) -> list[Slot]:
     """The slots that an Application decides, and below them those of the path it builds."""
     slots: list[Slot] = []
+    # Several sources may name the image: each is a place of its own, and none overrides another.
     for address in _sources(resource.at):
         slots += _chart_source(address, image)
         folder = text_of(child(address.node, "path"))
@@ -109,7 +111,7 @@ def _override(slot: Slot, place: Place) -> None:
     # The tag below stays in force when the override only renames.
     slot.repository = new.repository
     if new.tag or new.digest:
-        slot.tag, slot.digest, slot.places = new.tag, new.digest, (place,)
+        slot.tag, slot.digest, slot.places, slot.refusal = new.tag, new.digest, (place,), None
 
 
 def _image_overrides(source: Source) -> Iterator[tuple[Place, str]]:
@@ -128,6 +130,7 @@ def _image_overrides(source: Source) -> Iterator[tuple[Place, str]]:
 
 
 def _helm_slots(workspace: Workspace, source: Source, image: str) -> list[Slot]:
+    # Without a chart in the tree (an OCI or classic repository) the values alone tell what is overridden.
     chart = chart_in(workspace, source.folder) if source.folder is not None else None
     layers = [*_value_files(workspace, source), *_inline_values(source, image)]
     if chart is None and not layers:
@@ -157,6 +160,7 @@ def _inline_values(source: Source, image: str) -> Iterator[Branch]:
     yield from _values_block(source, image, kind)
     path: Path = (*address.path, "helm", "valuesObject")
     values = child(address.node, "helm", "valuesObject")
+    # A map, not text, and it wins over `values`.
     if values is not None:
         yield values_of(address.parsed, address.number, values, path, kind)
     # Order of precedence: valueFiles, values, valuesObject, parameters; the last wins.

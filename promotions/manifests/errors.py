@@ -20,9 +20,11 @@ class ManifestError(Exception):
         self.file = file
         self.line = line
         self.cause = cause
+        # All three as arguments, so that the error survives pickling between processes.
         super().__init__(file, line, cause)
 
     def __str__(self) -> str:
+        # A cause that concerns no file (a missing digest) stands by itself.
         where = ", line ".join(str(part) for part in (self.file, self.line) if part)
         return f"{where}: {self.cause}" if where else self.cause
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from promotions.manifests.errors import Unparsable
 from promotions.manifests.images import basename, same_repository
@@ -71,6 +72,7 @@ def is_values_file(path: str) -> bool:
 
 def chart_slots(workspace: Workspace, chart: Chart, image: str) -> list[Slot]:
     """The slots of a chart folder: of its own values, and of each environment's file over them."""
+    # The chart's own values first: they hold wherever no environment says otherwise.
     slots = values_slots(workspace, chart, image, [])
     for path in _environment_files(workspace, chart):
         # Which file Argo CD takes is not known for a folder: each environment is a candidate.
@@ -111,16 +113,28 @@ def values_slots(
         values = merged(values, layer)
     assert isinstance(values, Branch)
     group = together or (chart.folder if chart else "")
-    found = [(match, slot_of(match, f"values {group}")) for match in matches(values, image)]
+    rank = partial(_rank, workspace, chart)
+    found = [(match, slot_of(match, f"values {group}", rank)) for match in matches(values, image)]
     slots = [slot if slot.places else _unversioned(workspace, chart, match, slot) for match, slot in found]
     if chart is not None and not any(slot.places for slot in slots):
         slots += _template_slots(workspace, chart, image)
     return slots
 
 
+def _rank(workspace: Workspace, chart: Chart | None, file: str) -> int:
+    """0 for a sub-chart's own values, 1 for the chart's, 2 for files laid over them; 0 without a chart."""
+    if chart is None:
+        return 0
+    folder, _, name = file.rpartition("/")
+    if name != "values.yaml" or not workspace.exists(_join(folder, "Chart.yaml")):
+        return 2
+    return 1 if folder == chart.folder else 0
+
+
 def chart_values(workspace: Workspace, chart: Chart, depth: int = 0) -> Branch:
     """values.yaml over the values of the sub-charts that lie in `charts/` or beside (`file://`)."""
     values: Values = Branch({})
+    # A parent's values lie over those of its sub-charts, under the sub-chart's name.
     for key, sub in _sub_charts(workspace, chart, depth):
         values = merged(values, Branch({key: chart_values(workspace, sub, depth + 1)}))
     path = _join(chart.folder, "values.yaml")
@@ -137,6 +151,7 @@ def _sub_charts(workspace: Workspace, chart: Chart, depth: int = 0) -> Iterator[
         where = text_of(child(item, "repository"))
         # Helm unpacks to charts/<name>; an alias changes the key in the values, not the folder.
         local = where.removeprefix("file://") if where.startswith("file://") else f"charts/{name}"
+        # A packed sub-chart (charts/name-1.0.tgz) is no folder: its values are out of sight, and stay so.
         sub = chart_in(workspace, inside(local, chart.folder, file=chart.file.file)) if name else None
         if sub is not None:
             yield alias or name, sub
@@ -162,6 +177,7 @@ def _templates(workspace: Workspace, chart: Chart) -> Iterator[tuple[str, str]]:
 
 def _uses_app_version(workspace: Workspace, chart: Chart) -> bool:
     """Without templates in the tree (a library chart makes them) Helm's own habit is assumed."""
+    # Helpers (`_helpers.tpl`) are where `default .Chart.AppVersion` mostly stands, so every file counts.
     texts = [text for _, text in _templates(workspace, chart)]
     return not texts or any(APP_VERSION.search(text) for text in texts)
 

@@ -31,9 +31,11 @@ from promotions.manifests.nodes import (
 
 MAX_VISITS = 200_000
 MAX_PATH = 200
+# Containers, env entries and Helm parameters have a name; operations of a JSON patch have a path.
 _IDENTITIES = ("name", "key", "path")
 _BARE_KEY = re.compile(r"[\w$/<>*-]+\Z")
 _BARE_IDENTITY = re.compile(r"[\w$/:.*~{}@+-]+\Z")
+# `images.0` is read as a bare key: only the node there tells whether that is an index.
 _TOKEN = re.compile(
     r"""\.?(?P<bare>[\w$/<>*-]+)
     | \.?\[(?P<quoted>"(?:[^"\\]|\\.)*")\]
@@ -105,6 +107,7 @@ def _step(match: re.Match[str]) -> Step:
         return str(json.loads(quoted))
     if index := match["index"]:
         return Item(int(index))
+    # The index is not known from the text alone; `_descend` finds it.
     if identity := match["identity"]:
         return Item(-1, identity, match["value"] or str(json.loads(match["string"])))
     return Inside(int(match["inside"] or 0))
@@ -112,6 +115,7 @@ def _step(match: re.Match[str]) -> Step:
 
 def item_steps(items: list[Node]) -> list[Item]:
     """How each item of a list is named."""
+    # A name survives a container that is added before it; an index does not.
     maps = [mapping_of(item) for item in items]
     for identity in _IDENTITIES:
         names = [text_of(each.get(identity)) if each else "" for each in maps]
@@ -150,6 +154,7 @@ def entries(mapping: Node | None) -> list[tuple[str, Node]]:
     mapping = resolve(mapping)
     if not isinstance(mapping, MappingNode):
         return []
+    # Nearly all mappings: no copy of a copy for them.
     if not mapping.merges:
         return list(mapping.entries.items())
     if mapping.flat is None:
@@ -171,39 +176,69 @@ def locate(parsed: Parsed, document: int, key_path: str) -> Scalar:
         steps = parse_path(key_path)
     except ValueError as error:
         raise NotFound(parsed.file, None, str(error)) from error
-    node = _descend(parsed, parsed.documents[document], steps)
+    node, _ = _descend(parsed, parsed.documents[document], steps)
     if not isinstance(node, Scalar):
         raise NotFound(parsed.file, node.line if node else None, f"has no single value at {key_path}")
     return node
 
 
-def _descend(parsed: Parsed, document: Document, steps: Path) -> Node | None:
+def locate_entry(parsed: Parsed, document: int, key_path: str) -> tuple[MappingNode, str]:
+    """The mapping that holds (or would hold) the last key of a path, and that key; raises NotFound."""
+    if not 0 <= document < len(parsed.documents):
+        raise NotFound(parsed.file, None, f"has no document {document + 1} any more, so no {key_path}")
+    try:
+        steps = parse_path(key_path)
+    except ValueError as error:
+        raise NotFound(parsed.file, None, str(error)) from error
+    node, _ = _descend(parsed, parsed.documents[document], steps[:-1])
+    if not isinstance(node, MappingNode) or not isinstance(last := steps[-1], str):
+        raise NotFound(parsed.file, node.line if node else None, f"has no mapping for the key {key_path}")
+    return node, last
+
+
+def address(parsed: Parsed, document: int, path: Path) -> str:
+    """The path as a JSON pointer, whatever way it names the items of lists; aliases stay apart."""
+    return pointer(_descend(parsed, parsed.documents[document], path)[1])
+
+
+def _descend(parsed: Parsed, document: Document, steps: Path) -> tuple[Node | None, Path]:
+    """The node at a path (None: there is none), and the path with every item by its index."""
     node = resolve(document.root)
+    path: list[Step] = []
     for step in steps:
         if isinstance(step, Inside):
             inner = embedded(parsed, node) if isinstance(node, Scalar) else None
             if inner is None or step.document >= len(inner.parsed.documents):
-                return None
+                return None, ()
             node = resolve(inner.parsed.documents[step.document].root)
-        elif isinstance(step, str):
-            node = resolve(_entry(node, step))
+        elif isinstance(step, Item) or (isinstance(node, SequenceNode) and step.isdigit()):
+            # `images.0.newTag` is how people write an index, too.
+            step = _index(node, step if isinstance(step, Item) else Item(int(step)))
+            node = _at(node, step.number)
         else:
-            node = _item(node, step)
-    return node
+            node = resolve(_entry(node, step))
+        path.append(step)
+    return node, tuple(path)
 
 
 def _entry(node: Node | None, key: str) -> Node | None:
+    # A mapping's own key wins over a merged one, so merges are unfolded only without it.
     if isinstance(node, MappingNode) and (key in node.entries or not node.merges):
         return node.entries.get(key)
     return dict(entries(node)).get(key)
 
 
-def _item(node: Node | None, step: Item) -> Node | None:
+def _index(node: Node | None, step: Item) -> Item:
+    """The step by its index; -1 where no item, or more than one, is meant."""
     items = node.items if isinstance(node, SequenceNode) else []
     if step.key:
-        matches = [each for each in items if _identity(each, step.key) == step.value]
-        return resolve(matches[0]) if len(matches) == 1 else None
-    return resolve(items[step.number]) if step.number < len(items) else None
+        met = [number for number, each in enumerate(items) if _identity(each, step.key) == step.value]
+        return Item(met[0] if len(met) == 1 else -1)
+    return Item(step.number if step.number < len(items) else -1)
+
+
+def _at(node: Node | None, number: int) -> Node | None:
+    return resolve(node.items[number]) if isinstance(node, SequenceNode) and number >= 0 else None
 
 
 def _identity(node: Node, key: str) -> str:

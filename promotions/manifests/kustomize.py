@@ -7,47 +7,55 @@ prefixes, `images:`. What an overlay overrides in a base is therefore not a cand
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from promotions.manifests.embedded import embedded
-from promotions.manifests.errors import ManifestError, NotFound, Unsafe
-from promotions.manifests.images import basename, split_image
+from promotions.manifests.errors import NotFound, Unsafe
+from promotions.manifests.images import basename
+from promotions.manifests.json6902 import PatchSource
 from promotions.manifests.keypath import Inside, Path, item_steps
-from promotions.manifests.model import Kind, Part
+from promotions.manifests.kustomize_images import apply_images
 from promotions.manifests.nodes import (
-    MappingNode,
     Node,
     Parsed,
     child,
     items_of,
     mapping_of,
+    names_under,
     resolve,
     scalar_of,
     text_of,
 )
-from promotions.manifests.patches import PatchSource, apply_patch
-from promotions.manifests.places import Place, parts_of
-from promotions.manifests.resources import Address, Resource, Slot, resources_in
+from promotions.manifests.patches import apply_patch
+from promotions.manifests.replacements import Variable, apply_replacement, resolve_variables
+from promotions.manifests.resources import Address, Resource, resources_in
+from promotions.manifests.sources import add_generated
 from promotions.manifests.tree import inside
 from promotions.manifests.workspace import Workspace
 
 FILE_NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+# Kustomize takes what go-getter takes; these marks tell its common forms from a path in the tree.
 _REMOTE = ("://", "git@", "github.com/", "gitlab.com/", "bitbucket.org/", "?ref=")
+# Real repositories nest three or four deep.
 MAX_NESTING = 30
+# Hand-written manifests are far smaller; generated bundles far larger.
 SMALL = 256 * 1024
-VIRTUAL = "*"
-"""The kind of the stand-in for a resource that is not in the tree, for `images:` to meet."""
 
 
 @dataclass(slots=True)
 class Build:
-    """The state of following one root; `image` is the one looked for, `open` the folders on the way."""
+    """The state of following one root; `image` is the one looked for, `open` the folders on the way.
+
+    `thorough` is set where values are copied from other resources, so that all of them are read.
+    """
 
     workspace: Workspace
     image: str
     open: list[str] = field(default_factory=list)
     resources: list[Resource] = field(default_factory=list)
     charts: list[tuple[str, Address]] = field(default_factory=list)
+    variables: list[Variable] = field(default_factory=list)
+    thorough: bool = False
 
 
 def kustomization_in(workspace: Workspace, folder: str) -> str | None:
@@ -61,15 +69,16 @@ def named_folders(workspace: Workspace, folder: str) -> Iterator[str]:
     path = kustomization_in(workspace, folder)
     parsed = workspace.parsed(path) if path else None
     root = parsed.documents[0].root if parsed and parsed.documents else None
-    for name, line in _entries(root, "resources", "bases", "components"):
+    for name, line in names_under(root, "resources", "bases", "components"):
         if not any(mark in name for mark in _REMOTE):
             yield inside(name, folder, file=path or folder, line=line)
 
 
 def build_overlay(workspace: Workspace, folder: str, image: str) -> Build:
     """The whole build of the overlay in `folder`: `resources` and the `helmCharts:` it inflates."""
-    state = Build(workspace, image)
+    state = Build(workspace, image, thorough=_copies_values(workspace, folder))
     state.resources = build(state, folder, [])
+    resolve_variables(state.variables, state.resources)
     return state
 
 
@@ -88,29 +97,24 @@ def build(state: Build, folder: str, resources: list[Resource]) -> list[Resource
     # A component works on everything its user has gathered; a base only on its own resources.
     own = resources if _is_component(root) else []
     # `bases:` is the older name of `resources:`, and still accepted.
-    for name, line in _entries(root, "resources", "bases"):
+    for name, line in names_under(root, "resources", "bases"):
         _add_resource(state, folder, own, name, path, line)
+    add_generated(parsed, root, own)
     _note_charts(state, folder, parsed, root)
-    for name, line in _entries(root, "components"):
+    for name, line in names_under(root, "components"):
         own = build(state, inside(name, folder, file=path, line=line), own)
     _apply_patches(state, folder, parsed, own, root)
+    # Kustomize's own order: patches, names, images, replacements. Whatever comes later decides.
     _rename(own, root)
-    _refuse_replacements(parsed, root, state.image)
-    _apply_images(state, folder, parsed, own, root)
+    apply_images(state.workspace, folder, parsed, own, root)
+    _apply_replacements(state, folder, parsed, own, root)
+    _note_variables(state, parsed, root)
     state.open.pop()
     return own if _is_component(root) else [*resources, *own]
 
 
 def _is_component(root: Node | None) -> bool:
     return text_of(child(root, "kind")) == "Component"
-
-
-def _entries(root: Node | None, *keys: str) -> Iterator[tuple[str, int]]:
-    for key in keys:
-        for item in items_of(child(root, key)):
-            scalar = scalar_of(item)
-            if scalar is not None and scalar.value:
-                yield scalar.value, scalar.line
 
 
 def _add_resource(
@@ -140,6 +144,9 @@ def _note_charts(state: Build, folder: str, parsed: Parsed, root: Node | None) -
 def _worth_parsing(state: Build, path: str) -> bool:
     """Bundles of CRDs are megabytes of schemas: only with the image's own name are they worth their time."""
     data = state.workspace.read(path)
+    # A ConfigMap that holds a version need not contain the word image.
+    if state.thorough and len(data) <= SMALL:
+        return True
     return basename(state.image).encode() in data or (len(data) <= SMALL and b"image" in data)
 
 
@@ -157,6 +164,7 @@ def _patch_sources(state: Build, folder: str, parsed: Parsed, root: Node | None)
         for step, item in zip(item_steps(items), items, strict=True):
             path: Path = (key, step)
             mapping = mapping_of(item)
+            # Entries of `patchesStrategicMerge` are bare texts; the newer lists hold mappings.
             if mapping is None:
                 yield from _patch_text(state, folder, parsed, item, path, None)
                 continue
@@ -219,6 +227,7 @@ def _rename(resources: list[Resource], root: Node | None) -> None:
     """Overlays further out may name a resource by its old or by its new name."""
     prefix, suffix = text_of(child(root, "namePrefix")), text_of(child(root, "nameSuffix"))
     namespace = text_of(child(root, "namespace"))
+    # Names add up: a patch of the same overlay still uses the old one, outer overlays the new.
     for resource in resources:
         if prefix or suffix:
             resource.names |= {f"{prefix}{name}{suffix}" for name in resource.names}
@@ -226,115 +235,40 @@ def _rename(resources: list[Resource], root: Node | None) -> None:
             resource.namespaces |= {namespace, "default"} if not resource.namespaces else {namespace}
 
 
-def _refuse_replacements(parsed: Parsed, root: Node | None, image: str) -> None:
-    """`replacements:` can copy any value into an image field; following them is a guess."""
-    for item in items_of(child(root, "replacements")):
-        for target in items_of(child(item, "targets")):
-            for field_path in items_of(child(target, "fieldPaths")):
-                scalar = scalar_of(field_path)
-                if scalar is not None and scalar.value.endswith(".image"):
-                    cause = f"sets {scalar.value} by a replacement; name the key that decides {image}"
-                    raise ManifestError(parsed.file, scalar.line, cause)
+def _copies_values(workspace: Workspace, folder: str) -> bool:
+    """Whether any kustomization below copies values: then every resource is read, as it may be a source."""
+    waiting, seen = [folder], set()
+    while waiting:
+        here = waiting.pop()
+        path = kustomization_in(workspace, here)
+        if path is None or here in seen:
+            continue
+        seen.add(here)
+        parsed = workspace.parsed(path)
+        root = parsed.documents[0].root if parsed.documents else None
+        # `vars` is deprecated in favour of `replacements`, and still built.
+        if child(root, "replacements") is not None or child(root, "vars") is not None:
+            return True
+        waiting += named_folders(workspace, here)
+    return False
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """One item of `images:`; the places are those of its newTag, digest and (holding a tag) newName."""
-
-    name: str
-    new_name: str
-    tag: str | None
-    digest: str | None
-    places: tuple[Place, ...]
-
-
-def _apply_images(
+def _apply_replacements(
     state: Build, folder: str, parsed: Parsed, resources: list[Resource], root: Node | None
 ) -> None:
-    fields = _configured_fields(state, folder, parsed, root)
-    items = items_of(child(root, "images"))
-    for step, item in zip(item_steps(items), items, strict=True):
-        mapping = mapping_of(item)
-        if mapping is not None:
-            _meet(_entry(parsed, mapping, ("images", step)), resources, fields)
-    for entry, extra in _transformers(state, folder, parsed, root):
-        _meet(entry, resources, fields | extra)
-
-
-def _meet(entry: _Entry, resources: list[Resource], fields: frozenset[str]) -> None:
-    met = False
-    for resource in resources:
-        for number, slot in enumerate(resource.slots):
-            # Kustomize compares the name as text: `nginx` does not meet `docker.io/library/nginx`.
-            reached = slot.in_containers or _matches_field(slot.pointer, fields)
-            if reached and slot.repository == entry.name:
-                resource.slots[number] = _transformed(slot, entry)
-                met = True
-    if not met and entry.name:
-        # Its repository goes on to the overlays outside, which may rename it again.
-        stand_in = Slot(f"images[{entry.name}]", "", entry.name, None, None, ())
-        resources.append(Resource("", VIRTUAL, set(), set(), {}, {}, [_transformed(stand_in, entry)]))
-
-
-def _transformed(slot: Slot, entry: _Entry) -> Slot:
-    """Kustomize's rule: a new tag drops the old digest and a new digest the old tag; both may be given."""
-    name = entry.new_name or slot.repository
-    if entry.tag is None and entry.digest is None:
-        return replace(slot, repository=name)
-    return replace(slot, repository=name, tag=entry.tag, digest=entry.digest, places=entry.places)
-
-
-def _entry(parsed: Parsed, mapping: MappingNode, path: Path, number: int = 0) -> _Entry:
-    # A `newName` without a version changes where the image comes from, not which version runs.
-    places: list[Place] = []
-    tag = digest = None
-    new_name = text_of(mapping.get("newName"))
-    named = split_image(new_name)
-    # Some teams write the tag into newName, and Kustomize lets them.
-    if (scalar := scalar_of(mapping.get("newName"))) and (named.tag or named.digest):
-        tag, digest = named.tag, named.digest
-        places.append(Place(parsed, number, (*path, "newName"), scalar, Kind.KUSTOMIZE_NEW_NAME, Part.IMAGE))
-    if (scalar := scalar_of(mapping.get("newTag"))) and text_of(scalar):
-        parts = parts_of(scalar.value, Part.TAG)
-        tag, digest = parts.tag, parts.digest
-        places.append(Place(parsed, number, (*path, "newTag"), scalar, Kind.KUSTOMIZE_NEW_TAG, Part.TAG))
-    if (scalar := scalar_of(mapping.get("digest"))) and text_of(scalar):
-        digest = scalar.value
-        places.append(Place(parsed, number, (*path, "digest"), scalar, Kind.KUSTOMIZE_DIGEST, Part.DIGEST))
-    return _Entry(text_of(mapping.get("name")), named.repository, tag, digest, tuple(places))
-
-
-def _transformers(
-    state: Build, folder: str, parsed: Parsed, root: Node | None
-) -> Iterator[tuple[_Entry, frozenset[str]]]:
-    """`transformers:` files of the kind ImageTagTransformer: `images:` by another name."""
-    for name, line in _entries(root, "transformers"):
-        if "\n" in name or not state.workspace.exists(
-            path := inside(name, folder, file=parsed.file, line=line)
-        ):
+    for item in items_of(child(root, "replacements")):
+        path = scalar_of(child(item, "path"))
+        if path is None:
+            apply_replacement(parsed, item, resources)
             continue
-        found = state.workspace.parsed(path)
+        found = state.workspace.parsed(inside(path.value, folder, file=parsed.file, line=path.line))
         for document in found.documents:
-            mapping = mapping_of(child(document.root, "imageTag"))
-            if mapping is not None and text_of(child(document.root, "kind")) == "ImageTagTransformer":
-                entry = _entry(found, mapping, ("imageTag",), document.number)
-                yield entry, _field_specs(child(document.root, "fieldSpecs"))
+            # A file holds one replacement, or a list of them.
+            if document.root is not None:
+                for each in items_of(document.root) or [document.root]:
+                    apply_replacement(found, each, resources)
 
 
-def _configured_fields(state: Build, folder: str, parsed: Parsed, root: Node | None) -> frozenset[str]:
-    """Further image fields that `configurations:` files name, such as `spec/runtime/image`."""
-    fields: frozenset[str] = frozenset()
-    for name, line in _entries(root, "configurations"):
-        path = inside(name, folder, file=parsed.file, line=line)
-        for document in state.workspace.parsed(path).documents:
-            fields |= _field_specs(child(document.root, "images"))
-    return fields
-
-
-def _field_specs(node: Node | None) -> frozenset[str]:
-    return frozenset(text_of(child(item, "path")) for item in items_of(node))
-
-
-def _matches_field(where: str, fields: frozenset[str]) -> bool:
-    plain = "/".join(part for part in where.split("/") if part and not part.isdigit())
-    return any(plain == each.replace("[]", "") for each in fields)
+def _note_variables(state: Build, parsed: Parsed, root: Node | None) -> None:
+    for item in items_of(child(root, "vars")):
+        state.variables.append(Variable(text_of(child(item, "name")), parsed, item))

@@ -10,12 +10,17 @@ from enum import StrEnum
 class Kind(StrEnum):
     """The format of a place, one member per format that decides which version of an image runs."""
 
+    # The API shows these values: renaming one is a breaking change.
     KUSTOMIZE_NEW_TAG = "kustomize_new_tag"
     KUSTOMIZE_DIGEST = "kustomize_digest"
     KUSTOMIZE_NEW_NAME = "kustomize_new_name"
+    # What `replacements:` or `vars:` copy into an image: a field, or a generator's `KEY=value`.
+    KUSTOMIZE_SOURCE = "kustomize_source"
+    KUSTOMIZE_LITERAL = "kustomize_literal"
     PATCH = "patch"
     JSON6902 = "json6902"
     PLAIN = "plain"
+    # An `image:` outside container lists, where Kustomize's `images:` does not reach.
     PLAIN_FIELD = "plain_field"
     HELM_TAG = "helm_tag"
     HELM_DIGEST = "helm_digest"
@@ -26,6 +31,7 @@ class Kind(StrEnum):
     ARGOCD_KUSTOMIZE_IMAGE = "argocd_kustomize_image"
     ARGOCD_HELM_PARAMETER = "argocd_helm_parameter"
     ARGOCD_HELM_VALUES = "argocd_helm_values"
+    # The chart's version, where the promoted artifact is the chart itself.
     ARGOCD_TARGET_REVISION = "argocd_target_revision"
     IMAGE_UPDATER = "image_updater"
     JSON = "json"
@@ -38,6 +44,7 @@ class Part(StrEnum):
     IMAGE = "image"
     TAG = "tag"
     DIGEST = "digest"
+    # A chart's version: semantic, so `+` is allowed, and no digest is.
     VERSION = "version"
 
 
@@ -67,6 +74,8 @@ class Reference:
     `spec.template.spec.containers[name=web].image`; `value` is the scalar's text as YAML reads it;
     `tag` and `digest` are the parts of it. `group` is the same for the places that make one image
     reference together (a `tag` and the `digest` beside it), even when they live in two files.
+    `partner` is a key that may be added beside it, since its reader takes the other half of a version
+    from there. `absent` is a key that a person named and that is not there yet: `value` is "" then.
     """
 
     file: str
@@ -80,6 +89,8 @@ class Reference:
     line: int
     part: Part = Part.IMAGE
     group: str = ""
+    partner: str = ""
+    absent: bool = False
 
     @property
     def place(self) -> str:
@@ -90,12 +101,15 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """One scalar that changes; `old` and `new` are values as YAML reads them, without quotes."""
+    """One scalar that changes; `old` and `new` are values as YAML reads them, without quotes.
+
+    None stands for a key that is not there: `old` of one that is added, `new` of one that is removed.
+    """
 
     file: str
     key: str
-    old: str
-    new: str
+    old: str | None
+    new: str | None
 
 
 @dataclass(frozen=True, slots=True)

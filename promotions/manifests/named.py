@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 
 from promotions.manifests.errors import NotFound
 from promotions.manifests.images import DIGEST, looks_like_repository, same_repository
-from promotions.manifests.keypath import locate, parse_path
+from promotions.manifests.keypath import entries, locate, locate_entry, parse_path
+from promotions.manifests.keys import neighbour
 from promotions.manifests.model import Kind, Part
 from promotions.manifests.nodes import Parsed
 from promotions.manifests.places import Place, image_in
@@ -15,6 +16,8 @@ from promotions.manifests.resources import Slot
 from promotions.manifests.tree import inside
 from promotions.manifests.workspace import Workspace
 
+# Only names whose meaning is beyond doubt: an added key that nobody reads would pass unnoticed.
+_PARTS = {"digest": Part.DIGEST, "sha": Part.DIGEST, "sha256": Part.DIGEST, "tag": Part.TAG}
 _PLACE = re.compile(r"(?P<file>[^:\[\]|#]+)(?:#(?P<number>\d+))?:(?P<key>.+)\Z", re.DOTALL)
 
 
@@ -33,11 +36,27 @@ def named_slots(
 
 def _exact(workspace: Workspace, match: re.Match[str], image: str) -> Slot:
     parsed = workspace.parsed(inside(match["file"]))
-    slot = _slot(parsed, int(match["number"] or 0), match["key"], image)
+    number, key = int(match["number"] or 0), match["key"]
+    slot = _absent(parsed, number, key, image) or _slot(parsed, number, key, image)
     if slot is None:
         cause = f"{match['key']} names another image than {image}"
         raise NotFound(parsed.file, None, cause)
     return slot
+
+
+def _absent(parsed: Parsed, number: int, key: str, image: str) -> Slot | None:
+    """A digest or tag that its mapping does not have yet: named in full, so its reader takes it."""
+    try:
+        mapping, name = locate_entry(parsed, number, key)
+    except NotFound:
+        return None
+    part = _PARTS.get(name)
+    # A key that a merge brings is there already, if elsewhere; adding would hide it.
+    if part is None or name in dict(entries(mapping)):
+        return None
+    beside = neighbour(parsed, mapping, key)
+    place = Place(parsed, number, parse_path(key), beside, Kind.NAMED, part, absent=True)
+    return Slot(key, "", image, None, None, (place,))
 
 
 def _everywhere(workspace: Workspace, files: Iterable[str], key: str, image: str) -> Iterator[Slot]:
@@ -71,6 +90,8 @@ def _slot(parsed: Parsed, number: int, key: str, image: str) -> Slot | None:
     scalar = locate(parsed, number, key)
     path = parse_path(key)
     text = image_in(scalar.value)
+    # A whole reference is told by its repository; a bare tag can be anything, and is taken at the person's
+    # word.
     if same_repository(text.repository, image):
         place = Place(parsed, number, path, scalar, Kind.NAMED, Part.IMAGE)
         return Slot(key, "", text.repository, text.tag, text.digest, (place,))

@@ -5,7 +5,7 @@ Offsets count characters of the decoded text without its byte order mark.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -30,6 +30,7 @@ class YamlEvent(Protocol):
     value: str
     style: str | None
     implicit: object
+    flow_style: bool | None
 
 
 class Scalar:
@@ -38,6 +39,7 @@ class Scalar:
     No dataclass, like `Collection`: there are many. `source` is set for YAML inside another scalar.
     """
 
+    # A class attribute: the many scalars of the file itself need no slot for it.
     source: Embedded | None = None
 
     def __init__(self, value: str, event: YamlEvent, ordinal: int) -> None:
@@ -45,6 +47,7 @@ class Scalar:
         self.event = event
         self.ordinal = ordinal
 
+    # Computed when asked: only sentences need it, and there are thousands of scalars.
     @property
     def line(self) -> int:
         line = self.event.start_mark.line
@@ -77,6 +80,7 @@ class MappingNode(Collection):
     `flat` remembers the entries with the merged ones.
     """
 
+    # Class attributes again; an empty tuple is shared by all mappings that have none.
     merges: Sequence[Node] = ()
     complex: Sequence[Node] = ()
     pending: Node | YamlEvent | None = None
@@ -84,6 +88,7 @@ class MappingNode(Collection):
 
     def __init__(self, event: YamlEvent) -> None:
         self.event = event
+        # Aliases are kept as they are written; `get` follows them.
         self.entries: dict[str, Node] = {}
 
     def get(self, key: str) -> Node | None:
@@ -127,6 +132,7 @@ class Parsed:
 
     file: str
     text: str
+    # Windows editors write one; libyaml's marks would count it as a character.
     bom: bytes
     documents: list[Document]
     events: list[YamlEvent]
@@ -162,6 +168,7 @@ def mapping_of(node: Node | None) -> MappingNode | None:
 
 def items_of(node: Node | None) -> list[Node]:
     """The items of a sequence; none for anything else."""
+    # An empty list for anything else lets readers loop over keys that are missing.
     node = resolve(node)
     return node.items if isinstance(node, SequenceNode) else []
 
@@ -183,7 +190,17 @@ def text_of(node: Node | None) -> str:
 
 def child(node: Node | None, *keys: str) -> Node | None:
     """The node below a chain of mapping keys, or None where one is missing."""
+    # Merge keys are left out: files of Kustomize and Argo CD hardly use them, and `entries` knows them.
     for key in keys:
         mapping = mapping_of(node)
         node = mapping.get(key) if mapping else None
     return resolve(node)
+
+
+def names_under(root: Node | None, *keys: str) -> Iterator[tuple[str, int]]:
+    """The texts in the lists at these keys, each with its line."""
+    for key in keys:
+        for item in items_of(child(root, key)):
+            scalar = scalar_of(item)
+            if scalar is not None and scalar.value:
+                yield scalar.value, scalar.line

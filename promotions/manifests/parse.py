@@ -36,7 +36,9 @@ from promotions.manifests.nodes import (
 )
 from promotions.manifests.tree import MAX_FILE_BYTES, too_large
 
+# Generous: the schemas in CRDs nest some tens of levels.
 MAX_DEPTH: Final = 100
+# Bounds memory: 4 MB of nothing but `- a` would be a million.
 MAX_EVENTS: Final = 400_000
 _kind_of: Callable[[object], type[object]] = type
 # JSON writes an emoji as two escapes that YAML does not know. An equally long one keeps all offsets;

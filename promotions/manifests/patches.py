@@ -4,38 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 
-from promotions.manifests.keypath import Path, item_steps, pointer, render, walk
+from promotions.manifests.json6902 import PatchSource, apply_operations
+from promotions.manifests.keypath import pointer, render, walk
 from promotions.manifests.model import Kind, Part
 from promotions.manifests.nodes import (
     Node,
-    Parsed,
     SequenceNode,
     child,
-    items_of,
     mapping_of,
     text_of,
 )
-from promotions.manifests.places import Place, image_in
+from promotions.manifests.places import Place
 from promotions.manifests.resources import (
     CONTAINER_LISTS,
     Resource,
-    Slot,
     decided_again,
     resource_at,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class PatchSource:
-    """One patch document: where it stands (`prefix` leads into an inline patch) and whom it meets."""
-
-    parsed: Parsed
-    number: int
-    prefix: Path
-    root: Node
-    target: Node | None
 
 
 def apply_patch(source: PatchSource, resources: list[Resource]) -> None:
@@ -53,16 +39,25 @@ def _apply_strategic(source: PatchSource, resources: list[Resource]) -> None:
     mapping = mapping_of(source.root)
     assert mapping is not None
     patch = resource_at(source.parsed, source.number, mapping, source.prefix, Kind.PATCH)
-    chosen = list(_selected(source.target, resources) if source.target else _same_identity(patch, resources))
+    chosen = list(selected(source.target, resources) if source.target else _same_identity(patch, resources))
+    # The whole resource goes, with every image in it.
     if text_of(mapping.get("$patch")) == "delete":
         for resource in chosen:
             resources.remove(resource)
         return
     # Kustomize fails when the base is here and does not match; then the cluster never sees the patch.
-    if not chosen and patch.slots:
+    if not chosen:
         resources.append(patch)
     for resource in chosen:
         _merge(resource, patch, source.root)
+        resource.patched += _fields(source)
+
+
+def _fields(source: PatchSource) -> Iterator[tuple[str, Place | None]]:
+    for path, scalar in walk(source.root, file=source.parsed.file):
+        full = (*source.prefix, *path)
+        place = Place(source.parsed, source.number, full, scalar, Kind.KUSTOMIZE_SOURCE, Part.IMAGE)
+        yield pointer(path), place
 
 
 def _merge(resource: Resource, patch: Resource, root: Node) -> None:
@@ -97,16 +92,18 @@ def _same_identity(patch: Resource, resources: list[Resource]) -> Iterator[Resou
 
 
 def _group(resource: Resource) -> str:
+    # The version is left out: a mismatch fails the build, and the group tells kinds apart.
     group, slash, _ = resource.api_version.partition("/")
     return group if slash else ""
 
 
-def _selected(target: Node | None, resources: list[Resource]) -> Iterator[Resource]:
-    """The resources a `target:` selects; its names are regular expressions that match in full."""
+def selected(target: Node | None, resources: list[Resource]) -> Iterator[Resource]:
+    """The resources that a `target:` selects; its names are regular expressions that match in full."""
     for resource in resources:
         # The core group has no name: `v1` is version v1 of group "".
         group, _, version = resource.api_version.rpartition("/")
         facts = {"group": {group}, "version": {version}, "kind": {resource.kind}}
+        # Old and new names count, as after a prefix of an inner overlay.
         facts |= {"name": resource.names, "namespace": resource.namespaces}
         texts = all(_matches(text_of(child(target, key)), values) for key, values in facts.items())
         labels = _has_labels(text_of(child(target, "labelSelector")), resource.labels)
@@ -138,77 +135,13 @@ def _has_labels(selector: str, labels: dict[str, str]) -> bool:
 
 
 def _apply_json(source: PatchSource, resources: list[Resource]) -> None:
-    chosen = list(_selected(source.target, resources))
+    chosen = list(selected(source.target, resources))
     if not chosen:
         chosen = [_unmet(source.target)]
         resources.extend(chosen)
-    items = items_of(source.root)
-    for step, item in zip(item_steps(items), items, strict=True):
-        operation, path = text_of(child(item, "op")), text_of(child(item, "path"))
-        value = child(item, "value")
-        for resource in chosen:
-            if operation == "remove" or (operation == "replace" and value is not None):
-                _drop(resource, path, shift=operation == "remove")
-            if operation in {"add", "replace"} and value is not None:
-                prefix: Path = (*source.prefix, step, "value")
-                _set(resource, path, source, prefix, value, insert=operation == "add")
+    apply_operations(source, chosen)
 
 
 def _unmet(target: Node | None) -> Resource:
     name = text_of(child(target, "name"))
     return Resource("", text_of(child(target, "kind")), {name} if name else set(), set(), {}, {})
-
-
-def _drop(resource: Resource, path: str, *, shift: bool) -> None:
-    resource.slots = [s for s in resource.slots if s.pointer != path and not s.pointer.startswith(path + "/")]
-    parent, _, index = path.rpartition("/")
-    if shift and index.isdigit():
-        _renumber(resource, parent, int(index), -1)
-
-
-def _set(
-    resource: Resource, path: str, source: PatchSource, prefix: Path, value: Node, *, insert: bool
-) -> None:
-    parent, _, last = path.rpartition("/")
-    is_list = parent.rpartition("/")[2] in CONTAINER_LISTS
-    if insert and is_list and last == "-":
-        path = f"{parent}/{_length(resource, parent)}"
-    # `add` at an index of a list inserts; on a key of a mapping it replaces (RFC 6902, 4.1).
-    elif insert and is_list and last.isdigit():
-        _renumber(resource, parent, int(last), 1)
-    elif insert:
-        _drop(resource, path, shift=False)
-    for slot in _slots_of_value(path, source, prefix, value):
-        resource.slots.append(slot)
-
-
-def _slots_of_value(path: str, source: PatchSource, prefix: Path, value: Node) -> Iterator[Slot]:
-    for inner, scalar in walk(value, file=source.parsed.file):
-        where = path + pointer(inner)
-        if where.rpartition("/")[2] != "image":
-            continue
-        image = image_in(scalar.value)
-        place = Place(source.parsed, source.number, (*prefix, *inner), scalar, Kind.JSON6902, Part.IMAGE)
-        contained = len(parts := where.split("/")) >= 4 and parts[-3] in CONTAINER_LISTS
-        yield Slot(where, where, image.repository, image.tag, image.digest, (place,), contained)
-
-
-def _length(resource: Resource, parent: str) -> int:
-    indices = [index for slot in resource.slots if (index := _index(slot.pointer, parent)) is not None]
-    return max(indices, default=-1) + 1
-
-
-def _renumber(resource: Resource, parent: str, first: int, by: int) -> None:
-    """Moves the items of a list from `first` on, as inserting or removing one does."""
-    for number, slot in enumerate(resource.slots):
-        index = _index(slot.pointer, parent)
-        if index is not None and index >= first:
-            rest = slot.pointer[len(f"{parent}/{index}") :]
-            resource.slots[number] = replace(slot, pointer=f"{parent}/{index + by}{rest}")
-
-
-def _index(where: str, parent: str) -> int | None:
-    if not where.startswith(parent + "/"):
-        return None
-    index = where[len(parent) + 1 :].partition("/")[0]
-    return int(index) if index.isdigit() else None

@@ -13,7 +13,10 @@ from promotions.manifests.nodes import Parsed, Scalar, text_of
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A scalar, how it is reached, and what it means for the version."""
+    """A scalar, how it is reached, and what it means for the version.
+
+    Of an `absent` place, `path` leads to the key that is not there yet, and the scalar is its neighbour's.
+    """
 
     parsed: Parsed
     document: int
@@ -22,6 +25,8 @@ class Place:
     kind: Kind
     part: Part
     together: str = ""
+    partner: str = ""
+    absent: bool = False
 
     @property
     def group(self) -> str:
@@ -47,9 +52,9 @@ def parts_of(value: str, part: Part) -> ImageText:
 
 def reference(place: Place, image: str, group: str = "") -> Reference:
     """The public form of a place; raises Unparsable when it holds a template or variable."""
-    value = place.scalar.value
+    value = "" if place.absent else place.scalar.value
     # `tag: null` and `tag: ~` are empty, not a tag of that name.
-    parts = parts_of(text_of(place.scalar), place.part)
+    parts = parts_of(_text(place), place.part)
     key_path = render(place.path)
     _check_literal(place, parts, key_path)
     return Reference(
@@ -64,12 +69,25 @@ def reference(place: Place, image: str, group: str = "") -> Reference:
         line=place.scalar.line,
         part=place.part,
         group=group or place.group,
+        partner=place.partner,
+        absent=place.absent,
     )
+
+
+def _text(place: Place) -> str:
+    text = "" if place.absent else text_of(place.scalar)
+    return literal_value(text) if place.kind is Kind.KUSTOMIZE_LITERAL else text
+
+
+def literal_value(text: str) -> str:
+    """The value of a ConfigMap generator's `KEY=value`."""
+    return text.partition("=")[2]
 
 
 def _check_literal(place: Place, parts: ImageText, key_path: str) -> None:
     # Chart versions may hold `+`, which a tag may not.
     bad_tag = place.part is not Part.VERSION and parts.tag is not None and not TAG.match(parts.tag)
+    # `${TAG}` and `{{ tag }}` are filled by another tool: an edit would cut that tool out.
     bad_digest = parts.digest is not None and not DIGEST.match(parts.digest)
     if bad_tag or bad_digest:
         shown = place.scalar.value[:120]

@@ -25,6 +25,7 @@ def resources_of_files(workspace: Workspace, files: Iterable[str], image: str) -
 
 def mentions(workspace: Workspace, path: str, image: str) -> bool:
     """Whether a YAML or JSON file contains the image's name as a word of its own."""
+    # kubectl and Argo CD read no other files either.
     if not path.endswith(YAML_SUFFIXES):
         return False
     # The search in bytes spares parsing thousands of files that are of other teams.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+from promotions.manifests.errors import ManifestError
 from promotions.manifests.images import looks_like_repository
 from promotions.manifests.keypath import Item, Path, item_steps, pointer, render, walk
 from promotions.manifests.model import Kind, Part
@@ -22,6 +23,7 @@ from promotions.manifests.nodes import (
 )
 from promotions.manifests.places import Place, image_in
 
+# Kustomize's `images:` looks into these lists at any depth, and nowhere else by default.
 CONTAINER_LISTS = frozenset({"containers", "initContainers", "ephemeralContainers"})
 
 
@@ -30,6 +32,8 @@ class Slot:
     """An image field of a resource, the version in force, and the places that decide it.
 
     `key` and `pointer` are its address within the resource, for strategic merge and JSON patches.
+    `refusal` says why nothing in the tree that decides it can be edited; whoever overrides the slot
+    overrides that, too.
     """
 
     key: str
@@ -39,6 +43,7 @@ class Slot:
     digest: str | None
     places: tuple[Place, ...]
     in_containers: bool = True
+    refusal: ManifestError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,11 @@ class Address:
 
 @dataclass(slots=True)
 class Resource:
-    """A resource; `names` and `namespaces` hold what it was called before prefixes were added too."""
+    """A resource; `names` and `namespaces` hold what it was called before prefixes were added too.
+
+    `generated` are the values of a generated ConfigMap by key, `patched` what patches set in any field,
+    oldest first (None: something that can't be followed): replacements may copy from there.
+    """
 
     api_version: str
     kind: str
@@ -63,6 +72,8 @@ class Resource:
     annotations: dict[str, str]
     slots: list[Slot] = field(default_factory=list)
     at: Address | None = None
+    generated: dict[str, Place] = field(default_factory=dict)
+    patched: list[tuple[str, Place | None]] = field(default_factory=list)
 
 
 def resources_in(parsed: Parsed, kind: Kind = Kind.PLAIN) -> list[Resource]:
@@ -78,6 +89,7 @@ def _resources(
     parsed: Parsed, number: int, root: Node | None, prefix: Path, kind: Kind
 ) -> Iterator[Resource]:
     mapping = mapping_of(root)
+    # Without a kind it is no resource: values files and patches' fragments pass by.
     if mapping is None or not text_of(mapping.get("kind")):
         return
     # `kubectl get -o yaml` writes Lists, and some teams commit them.
@@ -93,6 +105,7 @@ def resource_at(parsed: Parsed, number: int, mapping: MappingNode, prefix: Path,
     """The resource a mapping describes, with its image slots."""
     meta = child(mapping, "metadata")
     name, namespace = text_of(child(meta, "name")), text_of(child(meta, "namespace"))
+    # Labels and annotations are kept since a patch's target may select by them.
     return Resource(
         api_version=text_of(mapping.get("apiVersion")),
         kind=text_of(mapping.get("kind")),
@@ -120,11 +133,13 @@ def slot_at(
 ) -> Slot | None:
     """The slot of one image scalar; None when its text is no image reference."""
     image = image_in(scalar.value)
-    if not looks_like_repository(image.repository):
+    # `$(NAME)` is a variable of Kustomize, which may stand for the repository as well.
+    if not looks_like_repository(image.repository) and "$(" not in scalar.value:
         return None
     contained = in_containers(path)
     kind = Kind.PLAIN_FIELD if kind is Kind.PLAIN and not contained else kind
     place = Place(parsed, number, path, scalar, kind, Part.IMAGE)
+    # Patches speak of the resource, so its address in the file is cut off.
     inner = path[skip:]
     return Slot(render(inner), pointer(inner), image.repository, image.tag, image.digest, (place,), contained)
 
@@ -136,7 +151,14 @@ def in_containers(path: Path) -> bool:
 
 def decided_again(slot: Slot, other: Slot) -> Slot:
     """`slot` with the version of `other`, which overrides it."""
-    return replace(slot, repository=other.repository, tag=other.tag, digest=other.digest, places=other.places)
+    return replace(
+        slot,
+        repository=other.repository,
+        tag=other.tag,
+        digest=other.digest,
+        places=other.places,
+        refusal=other.refusal,
+    )
 
 
 def _texts(node: Node | None) -> dict[str, str]:

@@ -22,7 +22,8 @@ from promotions.manifests.helm import (
 )
 from promotions.manifests.images import same_repository
 from promotions.manifests.keypath import Path
-from promotions.manifests.kustomize import FILE_NAMES, VIRTUAL, build_overlay, kustomization_in, named_folders
+from promotions.manifests.kustomize import FILE_NAMES, build_overlay, kustomization_in, named_folders
+from promotions.manifests.kustomize_images import VIRTUAL
 from promotions.manifests.model import Kind, Part
 from promotions.manifests.nodes import Parsed, child, items_of, scalar_of, text_of
 from promotions.manifests.places import Place
@@ -53,6 +54,7 @@ def files_under(workspace: Workspace, root: str) -> list[str]:
 
 def _file(workspace: Workspace, path: str, image: str) -> Iterator[Slot]:
     folder, _, name = path.rpartition("/")
+    # Naming the file means its folder: that is what the tools build.
     if name in FILE_NAMES or name == "Chart.yaml":
         yield from _folder(workspace, folder, image)
     elif name.startswith(UPDATER_PREFIX):
@@ -75,6 +77,7 @@ def _values_file(workspace: Workspace, path: str, image: str) -> Iterator[Slot]:
     """A values file lies over its chart's; other files without resources are read in the same way."""
     chart = chart_above(workspace, path) if not path.endswith("requirements.yaml") else None
     parsed = workspace.parsed(path)
+    # requirements.yaml is Helm 2's place for them, and still read.
     yield from dependency_slots(parsed, image)
     # Helm takes one document; in a team's own file of several, each stands for itself.
     for document in parsed.documents:

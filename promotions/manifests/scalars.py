@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from promotions.manifests.errors import Unsafe
 from promotions.manifests.nodes import Parsed, Scalar
@@ -22,6 +23,20 @@ _NOT_A_STRING = re.compile(
 # A plain scalar of these characters needs no quotes in block or flow style.
 _PLAIN = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_.:/@+=-]*\Z")
 _PROPERTIES = re.compile(r"(?:[&!][^\s,\[\]{}]*[ \t]+)*")
+
+
+class Splice(NamedTuple):
+    """New text for the characters from `start` to `end`.
+
+    `lines` whole lines appear before line `line` of the old text (from 0), or so many go from there on
+    where it is negative: the diff needs to know which lines are the same.
+    """
+
+    start: int
+    end: int
+    text: str
+    line: int = 0
+    lines: int = 0
 
 
 def needs_quotes(value: str) -> bool:
@@ -55,8 +70,8 @@ def written(parsed: Parsed, scalar: Scalar) -> str:
     return parsed.text[span[0] : span[1]] if span else ""
 
 
-def splice(parsed: Parsed, scalar: Scalar, value: str, key: str) -> tuple[int, int, str]:
-    """(start, end, new text) that writes `value` over the scalar in its own style.
+def splice(parsed: Parsed, scalar: Scalar, value: str, key: str) -> Splice:
+    """Writes `value` over the scalar in its own style.
 
     Raises Unsafe where the file's bytes are not the value: blocks, folded lines, escapes.
     """
@@ -67,11 +82,11 @@ def splice(parsed: Parsed, scalar: Scalar, value: str, key: str) -> tuple[int, i
     raw = parsed.text[start:end]
     # A key without a value has an empty span.
     if start == end:
-        return start, end, _into_the_gap(parsed.text, start) + _bare(value, parsed.file)
+        return Splice(start, end, _into_the_gap(parsed.text, start) + restyled(value, "", parsed.file))
     # The bytes must be the value: else an escape or a folded line is in play, and the span is not the text.
     for quote, escape in ((scalar.style, False), (scalar.style, scalar.style == '"')):
         if raw == _quoted(scalar.value, quote, escape):
-            return start, end, _restyle(value, quote, escape, parsed.file)
+            return Splice(start, end, restyled(value, quote, parsed.file, escape=escape))
     cause = f"writes {key} over several lines or with escapes; write it in one piece to have it edited"
     raise Unsafe(parsed.file, scalar.line, cause)
 
@@ -81,11 +96,10 @@ def _into_the_gap(text: str, position: int) -> str:
     return "" if position and text[position - 1] in " \t" else " "
 
 
-def _restyle(value: str, quote: str, escape: bool, file: str) -> str:
-    return _quoted(value, quote, escape) if quote else _bare(value, file)
-
-
-def _bare(value: str, file: str) -> str:
+def restyled(value: str, quote: str, file: str, *, escape: bool = False) -> str:
+    """The value as text of the file: with these quotes, or bare where YAML reads it as a string."""
+    if quote:
+        return _quoted(value, quote, escape)
     return f'"{value}"' if needs_quotes(value) or file.endswith(".json") else value
 
 

@@ -64,6 +64,7 @@ class DirectoryTree:
         self._folder = folder
 
     def entries(self, folder: str) -> Mapping[str, bool]:
+        # A linked folder could lead anywhere, for example to /etc of the machine that reads.
         if folder and self.is_symlink(folder):
             return {}
         try:
@@ -101,6 +102,7 @@ def folder_index(paths: Iterable[str]) -> dict[str, dict[str, bool]]:
         while folder:
             parent, _, name = folder.rpartition("/")
             known = index.setdefault(parent, {})
+            # The folders above are known as well, then: 20,000 paths share a few hundred of them.
             if name in known:
                 break
             known[name] = True
@@ -118,6 +120,7 @@ def inside(path: str, folder: str = "", *, file: str = "", line: int | None = No
 
     Raises Unsafe when it is absolute or leads out of the tree; `file` and `line` say who named it.
     """
+    # A backslash separates on Windows, where a checkout would read another file than Git names.
     if "\0" in path or "\\" in path or path.startswith("/"):
         raise Unsafe(file or path, line, f"names {path!r}, which is not a path inside the repository")
     # Git paths use `/` on every system, so posixpath, never os.path.

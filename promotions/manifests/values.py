@@ -7,17 +7,18 @@ Kubernetes resources (a team's `images.json`).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from promotions.manifests.errors import Unsafe
-from promotions.manifests.images import DIGEST, looks_like_repository, same_repository, split_image
+from promotions.manifests.images import DIGEST, ImageText, looks_like_repository, same_repository, split_image
 from promotions.manifests.keypath import MAX_PATH, MAX_VISITS, Path, entries, item_steps
 from promotions.manifests.model import Kind, Part
 from promotions.manifests.nodes import Node, Parsed, Scalar, SequenceNode, resolve, text_of
 from promotions.manifests.places import Place, parts_of
 from promotions.manifests.resources import Slot
 
+# Bitnami, most others, and Istio.
 _REGISTRIES = ("registry", "imageRegistry", "hub")
 _IMAGE_KEYS = ("repository", "repo", "name", "image")
 _SUFFIX = re.compile(r"[_-]?(?:repository|repo|name|image)\Z", re.IGNORECASE)
@@ -93,6 +94,7 @@ class _Reader:
 
 def merged(base: Values | None, over: Values) -> Values:
     """Helm's rule: mappings merge key by key, everything else is replaced, null removes."""
+    # Lists are replaced as a whole, which surprises many; so the later file decides all of it.
     if not isinstance(base, Branch) or not isinstance(over, Branch) or over.is_list or base.is_list:
         return over
     children = dict(base.children)
@@ -107,6 +109,7 @@ def merged(base: Values | None, over: Values) -> Values:
 
 def at(path: str, leaf: Leaf) -> Branch:
     """A tree of one leaf at a dotted path, as `--set image.tag=1` makes it."""
+    # Helm's own escape for keys such as `nodeSelector.kubernetes\.io/role`.
     keys = [key.replace("\\.", ".") for key in re.split(r"(?<!\\)\.", path)]
     tree: Values = leaf
     for key in reversed(keys):
@@ -132,6 +135,7 @@ def _matches(values: Branch, image: str, registry: str, path: tuple[str, ...]) -
 
 def _match(values: Branch, key: str, name: Leaf, repository: str, path: tuple[str, ...]) -> Match | None:
     parts = split_image(name.text)
+    # With its version inside, what stands beside it is not for this image.
     if parts.tag or parts.digest:
         return Match(repository, name, None, None, (*path, key))
     tag = _beside(values, key, ("tag", "version"))
@@ -145,6 +149,7 @@ def _match(values: Branch, key: str, name: Leaf, repository: str, path: tuple[st
 def _repository(values: Branch, key: str, leaf: Leaf, image: str, registry: str) -> str:
     """The full repository that a leaf names if it names the image, registry prefixes honoured; else ""."""
     name = split_image(leaf.text).repository
+    # Most texts in values are no images: this test is the cheap one.
     if not looks_like_repository(name):
         return ""
     own = next((text for each in _REGISTRIES if (text := _text(values, each)) and key != each), "")
@@ -188,8 +193,11 @@ def _beside(values: Branch, key: str, words: tuple[str, ...]) -> Leaf | None:
     return None
 
 
-def slot_of(match: Match, together: str) -> Slot:
-    """The slot of a match; without places where neither tag nor digest is given."""
+def slot_of(match: Match, together: str, rank: Callable[[str], int] = lambda file: 0) -> Slot:
+    """The slot of a match; without places where neither tag nor digest is given.
+
+    `rank` says of two files which lies over the other: the higher one.
+    """
     key = ".".join(match.path)
     group = f"{together}:{'.'.join(match.path[:-1])}"
     parts = split_image(match.name.text)
@@ -198,18 +206,25 @@ def slot_of(match: Match, together: str) -> Slot:
         return Slot(key, "", match.repository, parts.tag, parts.digest, (place,))
     tag = parts_of(match.tag.text, Part.TAG) if match.tag else None
     digest = match.digest.text if match.digest else None
-    places = [_place(match.tag, Kind.HELM_TAG, Part.TAG, group)] if match.tag and match.tag.text else []
+    partner = _partner(match, rank)
+    places: list[Place] = []
+    if match.tag and match.tag.text:
+        places = [replace(_place(match.tag, Kind.HELM_TAG, Part.TAG, group), partner=partner)]
     # An empty digest is listed beside a tag: a stage with digests fills it.
-    if match.digest is not None and (places or digest):
+    if match.digest is not None and (digest or (places and not partner)):
         places.append(_place(match.digest, Kind.HELM_DIGEST, Part.DIGEST, group))
-    return Slot(
-        key,
-        "",
-        match.repository,
-        tag.tag if tag else None,
-        digest or (tag.digest if tag else None),
-        tuple(places),
-    )
+    found = tag or ImageText("", None, None)
+    return Slot(key, "", match.repository, found.tag, digest or found.digest, tuple(places))
+
+
+def _partner(match: Match, rank: Callable[[str], int]) -> str:
+    """The chart's own digest key, where the tag stands in a file that lies over the chart's.
+
+    The chart's file is every environment's, so the digest belongs beside the environment's tag.
+    """
+    if match.tag is None or match.digest is None or not isinstance(name := match.digest.path[-1], str):
+        return ""
+    return name if rank(match.tag.parsed.file) > rank(match.digest.parsed.file) else ""
 
 
 def with_empty_tag(slot: Slot, match: Match, together: str) -> Slot:

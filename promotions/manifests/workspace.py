@@ -21,6 +21,7 @@ class Workspace:
         self._folders: dict[str, Mapping[str, bool]] = {}
 
     def _entries(self, folder: str) -> Mapping[str, bool]:
+        # Behind an API each listing is a request, and a search asks for the same folders again and again.
         if folder not in self._folders:
             self._folders[folder] = self._tree.entries(folder)
         return self._folders[folder]
@@ -51,6 +52,7 @@ class Workspace:
 
     def read(self, path: str) -> bytes:
         """The bytes of a regular file of bounded size; raises NotFound or Unsafe."""
+        # The bytes are kept beside the parsed form: the diff needs them once more.
         if path not in self._bytes:
             self._bytes[path] = read_file(self._tree, path)
         return self._bytes[path]

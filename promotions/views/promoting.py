@@ -15,6 +15,7 @@ from promotions.models import Application, ImageVersion, Promotion, Stage
 from promotions.policy import Refused, Weight, stopping
 from promotions.policy.rules import Rules
 from promotions.policy.schedule import BadTime, When
+from promotions.present.choosing import choosing
 from promotions.present.commits import contents
 from promotions.present.diff import parse_diff
 from promotions.present.matrix import stages, state_of
@@ -127,6 +128,8 @@ def _confirmation(
         "from_text": running.label if running else "",
         "files": parse_diff(change.diff) if change else [],
         "edits": change.edits if change else [],
+        "choosing": choosing(stage, preview.choices),
+        "disagreement": preview.disagreement,
         "rendered_files": parse_diff(preview.rendered.diff),
         "rendered_note": preview.rendered.note,
         "refusals": stopping(preview.refusals),

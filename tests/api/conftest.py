@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -11,11 +10,10 @@ from rest_framework.test import APIClient
 
 from promotions.choices import Role
 from promotions.models import ApiToken, Connection, RoleGrant
-from tests.cast import MANIFEST_PROJECT, Catalogue, People, make_catalogue, make_people
-from tests.integrations.loopback import Answer, Loopback, loopback
+from tests.cast import Catalogue, People, make_catalogue, make_people
+from tests.integrations.loopback import Loopback, loopback
+from tests.manifest_file import FILE, TIP, serve_manifest
 
-TIP = "b" * 40
-FILE = "overlays/prod/deployment.yml"
 MANIFEST = b"""\
 apiVersion: apps/v1
 kind: Deployment
@@ -27,6 +25,7 @@ spec:
         - name: flask
           image: harbor.centre.com/k8s/flask-k8s-example:1.0.0 # by hand
 """
+__all__ = ["FILE", "MANIFEST", "TIP"]
 ClientOf = Callable[[User], APIClient]
 
 
@@ -66,23 +65,6 @@ def client_of() -> ClientOf:
 def gitlab(catalogue: Catalogue) -> Iterator[Loopback]:
     """GitLab's answers about branch main of the manifest project (reference gitlab-api.md)."""
     with loopback() as server:
-        project = f"/api/v4/projects/{MANIFEST_PROJECT.replace('/', '%2F')}/repository"
-        commit = {"id": TIP, "title": "Start", "message": "Start", "parent_ids": []}
-        server.on("GET", f"{project}/branches/main", Answer({"name": "main", "commit": commit}))
-        entry = {"id": "1" * 40, "name": "deployment.yml", "type": "blob", "path": FILE, "mode": "100644"}
-        server.on("GET", f"{project}/tree", Answer([entry]))
-        name = FILE.replace("/", "%2F").replace(".", r"(\.|%2E)")
-        file = {
-            "file_path": FILE,
-            "file_name": "deployment.yml",
-            "size": len(MANIFEST),
-            "encoding": "base64",
-            "content": base64.b64encode(MANIFEST).decode(),
-            "ref": TIP,
-            "blob_id": "1" * 40,
-            "commit_id": TIP,
-            "last_commit_id": TIP,
-        }
-        server.on("GET", f"{project}/files/{name}", Answer(file))
+        serve_manifest(server, MANIFEST)
         Connection.objects.filter(slug="gitlab").update(url=server.url)
         yield server

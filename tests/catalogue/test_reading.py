@@ -109,6 +109,7 @@ MISTAKES = [
         0,
     ),
     ("path: prod}", "path: prod, places: [oops]}", 'places: takes places as "file:key"', 0),
+    ("path: prod}", "path: prod, places: ['a.yaml:b[']}", 'places: takes places as "file:key"', 0),
     (
         "path: prod}",
         "path: prod, team_branch: dev}",

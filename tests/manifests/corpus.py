@@ -60,7 +60,8 @@ def _case(path: Path) -> Case:
 
 
 def _bytes(content: str, how: str) -> bytes:
-    if how == "no-final-newline":
+    words = how.split()
+    if "no-final-newline" in words:
         content = content.removesuffix("\n")
-    data = content.replace("\n", "\r\n").encode() if how == "crlf" else content.encode()
-    return b"\xef\xbb\xbf" + data if how == "bom" else data
+    data = content.replace("\n", "\r\n").encode() if "crlf" in words else content.encode()
+    return b"\xef\xbb\xbf" + data if "bom" in words else data

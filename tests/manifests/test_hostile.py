@@ -25,6 +25,7 @@ from promotions.manifests import (
     apply_edit,
     compute_change,
     find_references,
+    insert_key,
 )
 from promotions.manifests.parse import parse
 from promotions.manifests.tree import MAX_FILE_BYTES
@@ -294,3 +295,11 @@ def test_one_of_two_uses_of_an_alias_is_refused() -> None:
 def test_an_empty_file_and_an_empty_document_are_no_error() -> None:
     assert parse(b"").documents == []
     assert find_references(MemoryTree({"a.yaml": b"---\n---\n"}), IMAGE, root="a.yaml") == []
+
+
+def test_a_file_with_bare_carriage_returns_is_edited_and_gets_no_key() -> None:
+    """YAML takes a bare CR for a line end and Git does not: a new line would not be one for both."""
+    data = b"image:\r  tag: v1\rother: 1\r"
+    assert apply_edit(data, "image.tag", "v2") == data.replace(b"v1", b"v2")
+    with pytest.raises(ManifestError):
+        insert_key(data, "image.digest", "x")

@@ -16,6 +16,8 @@ from promotions.manifests import (
     apply_edit,
     compute_change,
     find_references,
+    insert_key,
+    remove_key,
 )
 from promotions.manifests.diff import unified_diff
 from promotions.manifests.keypath import locate, render, walk
@@ -171,3 +173,42 @@ def test_a_diff_tells_every_changed_line(lines: list[str], data: st.DataObject) 
     diff = unified_diff("f", "\n".join(lines).encode(), "\n".join(other).encode())
     said = [line for line in diff.split("\n")[2:] if line[:1] in {"-", "+"}]
     assert said == [f"-{lines[number]}", f"+{other[number]}"]
+
+
+@st.composite
+def entries(draw: st.DrawFn) -> tuple[bytes, str]:
+    """An `images:` entry in any style with or without the key `digest`'s neighbours, and its key path."""
+    extra = draw(
+        st.dictionaries(KEYS.filter(lambda key: key not in {"digest", "newTag"}), LEAVES, max_size=3)
+    )
+    items = [*extra.items(), ("newTag", draw(TAGS))]
+    entry = dict(draw(st.permutations(items)))
+    flow, indent = draw(st.sampled_from([None, False, True])), draw(st.sampled_from([2, 4]))
+    if draw(st.booleans()):
+        text = json.dumps({"images": [entry, 1]}, ensure_ascii=False, indent=draw(st.sampled_from([None, 2])))
+    else:
+        text = dumped({"images": [entry, 1]}, flow, indent).decode()
+    if draw(st.booleans()):
+        # Comments behind values, wherever the line holds a plain tag and nothing else.
+        text = (
+            text.replace("\n", draw(st.sampled_from([" # c\td\n", "\n# between\n"])))
+            if flow is False
+            else text
+        )
+    text = text.removesuffix("\n") if draw(st.booleans()) else text
+    text = text.replace("\n", "\r\n") if draw(st.booleans()) else text
+    return draw(st.sampled_from([b"", b"\xef\xbb\xbf"])) + text.encode(), "images[0].digest"
+
+
+@settings(deadline=None, max_examples=300)
+@given(entries(), DIGESTS)
+def test_a_key_that_was_added_and_removed_again_leaves_every_byte(
+    entry: tuple[bytes, str], digest: str
+) -> None:
+    before, key = entry
+    intended = yaml.safe_load(before)
+    there = insert_key(before, key, digest)
+    intended["images"][0]["digest"] = digest
+    assert yaml.safe_load(there) == intended
+    assert len(there) > len(before) + len(digest)
+    assert remove_key(there, key) == before

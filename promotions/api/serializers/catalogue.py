@@ -297,8 +297,8 @@ class StageSerializer(serializers.ModelSerializer[Stage]):
 class EditSerializer(serializers.Serializer[Any]):
     file = serializers.CharField()
     key = serializers.CharField()
-    old = serializers.CharField(allow_null=True)
-    new = serializers.CharField()
+    old = serializers.CharField(allow_null=True, help_text="null: the key is added")
+    new = serializers.CharField(allow_null=True, help_text="null: the key is removed")
 
 
 class ChangeSerializer(serializers.Serializer[Any]):
@@ -314,6 +314,24 @@ class RenderedSerializer(serializers.Serializer[Any]):
     note = serializers.CharField()
 
 
+class ManifestPlaceSerializer(serializers.Serializer[Any]):
+    """One value in the manifests that decides which version runs."""
+
+    file = serializers.CharField()
+    document = serializers.IntegerField(help_text="Counted from 0 within the file")
+    key = serializers.CharField(source="key_path")
+    value = serializers.CharField()
+    kind = serializers.CharField(source="kind.value", help_text="The format of the place")
+    line = serializers.IntegerField(help_text="Counted from 1")
+
+
+class ChoiceSerializer(serializers.Serializer[Any]):
+    """Places that make one version together, and what the catalogue's file says to choose them."""
+
+    places = ManifestPlaceSerializer(many=True)
+    catalogue = serializers.CharField(help_text="YAML to merge into the catalogue's file")
+
+
 class PreviewSerializer(serializers.Serializer[Any]):
     """What a promotion would do now, and why it may not go: no refusals means that it may."""
 
@@ -321,6 +339,8 @@ class PreviewSerializer(serializers.Serializer[Any]):
     change = ChangeSerializer(allow_null=True)
     rendered = RenderedSerializer()
     refusals = RefusalSerializer(many=True)
+    choices = ChoiceSerializer(many=True, help_text="Where several places decide the version: choose one")
+    disagreement = serializers.CharField(help_text="That the places name different versions by now, or empty")
 
 
 class PersonAccessSerializer(serializers.Serializer[PersonRow]):
