@@ -6,7 +6,7 @@ import hashlib
 import re
 import uuid
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -115,11 +115,13 @@ def nodes(data: bytes) -> list[Node]:
 
 
 def node_named(data: bytes, name: bytes) -> Node | None:
-    """One entry of a stored tree, without making the others; raises Broken where it is none."""
-    for each in _entries(data):
-        if each[2] == name:
-            return Node(each[1], each[2], each[3])
-    return None
+    """One entry of a stored tree; raises Broken where it is none."""
+    return nodes_named(data, {name}).get(name)
+
+
+def nodes_named(data: bytes, names: Collection[bytes]) -> dict[bytes, Node]:
+    """The entries of these names, as far as there are any, without making the others."""
+    return {each[2]: Node(each[1], each[2], each[3]) for each in _entries(data) if each[2] in names}
 
 
 def _entries(data: bytes) -> Iterator[re.Match[bytes]]:

@@ -9,7 +9,7 @@ from integrations.git import transfer
 from integrations.git.edit import folders_of
 from integrations.git.failures import Broken
 from integrations.git.folder import Folder
-from integrations.git.objects import Stored, decoded, encoded, node_named, objects
+from integrations.git.objects import Stored, decoded, encoded, node_named, nodes_named, objects
 from integrations.git.remote import VENDOR, Remote
 from integrations.git.store import Repository
 from integrations.git.types import Entry
@@ -42,7 +42,7 @@ def read_many(copy: Repository, remote: Remote, commit: str, paths: Sequence[str
     found = dict(zip(paths, _objects(copy, remote, commit, names), strict=False))
     absent = [path for path in paths if found[path] is None]
     if absent:
-        ids = [_blob_id(copy, remote, commit, path) for path in absent]
+        ids = _blob_ids(copy, remote, commit, absent)
         transfer.fetch_objects(copy, remote, ids)
         found |= dict(zip(absent, objects(copy, ids), strict=True))
     return {path: _content(commit, path, each) for path, each in found.items()}
@@ -81,12 +81,19 @@ def _check_whole(copy: Repository, commit: str, folder: str) -> None:
             return
 
 
-def _blob_id(copy: Repository, remote: Remote, commit: str, path: str) -> str:
-    folder, _, name = path.rpartition("/")
-    node = node_named(_tree(copy, remote, commit, folder), encoded(name))
-    if node is None or node.type != "blob":
-        raise _no_file(commit, path)
-    return node.id
+def _blob_ids(copy: Repository, remote: Remote, commit: str, paths: Sequence[str]) -> list[str]:
+    names = {path: path.rpartition("/")[::2] for path in paths}
+    found = {}
+    for folder in {folder for folder, _ in names.values()}:
+        wanted = {encoded(name) for where, name in names.values() if where == folder}
+        found[folder] = nodes_named(_tree(copy, remote, commit, folder), wanted)
+    ids = []
+    for path, (folder, name) in names.items():
+        node = found[folder].get(encoded(name))
+        if node is None or node.type != "blob":
+            raise _no_file(commit, path)
+        ids.append(node.id)
+    return ids
 
 
 def _content(commit: str, path: str, stored: Stored | None) -> bytes:

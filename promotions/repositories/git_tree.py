@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import posixpath
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import dropwhile, islice
 
 from integrations import git
 from integrations.errors import NotFound
 
 _SYMBOLIC_LINK = "120000"
-# Of a folder with more files only the one that is asked for is fetched.
-_NEIGHBOURS = 30
+# Of a folder with more files the one that is asked for is fetched alone; who asks on gets ever more at once.
+_NEIGHBOURS, _MOST = 30, 2_000
 _NOWHERE = git.Folder("", b"")
 
 
@@ -25,6 +26,7 @@ class GitTree:
     root: str
     _files: dict[str, bytes] = field(default_factory=dict)
     _folders: dict[str, git.Folder] = field(default_factory=dict)
+    _fetches: Counter[str] = field(default_factory=Counter)
 
     def entries(self, folder: str) -> Mapping[str, bool]:
         return _Kinds(self._folder(folder))
@@ -57,9 +59,19 @@ class GitTree:
         entry = self._entry(path)
         if entry is None or entry.type != "blob":
             raise KeyError(path)
-        around = list(islice(self._folder(path.rpartition("/")[0]).all(), _NEIGHBOURS + 1))
-        files = [each.path for each in around if each.type == "blob"]
-        self._files |= self.mirror.read_many(self.at, files if len(around) <= _NEIGHBOURS else [path])
+        self._files |= self.mirror.read_many(self.at, self._wanted(path))
+
+    def _wanted(self, path: str) -> list[str]:
+        folder = path.rpartition("/")[0]
+        around = list(islice(self._folder(folder).all(), _NEIGHBOURS + 1))
+        if len(around) > _NEIGHBOURS:
+            # Doubled each time: a search that goes through the folder needs few fetches, another no more
+            # than it asked for.
+            number = min(_MOST, self._fetches[folder] and _NEIGHBOURS << self._fetches[folder])
+            self._fetches[folder] += 1
+            beyond = dropwhile(lambda each: each.path != path, self._folder(folder).all())
+            around = list(islice(beyond, 1 + number))
+        return [each.path for each in around if each.type == "blob"]
 
 
 class _Kinds(Mapping[str, bool]):
