@@ -6,6 +6,7 @@ asks for nothing, one at a later commit only for what changed.
 
 from __future__ import annotations
 
+import hashlib
 import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -109,7 +110,7 @@ class GitLabTree:
             file = self.client.read_file(self.project, path, self.at)
         except NotFound:
             return None
-        if file.blob_id:
+        if file.blob_id == _blob_id(file.content):
             _FILES.keep((self.source, self.project, file.blob_id), file.content, len(file.content))
         return file.content
 
@@ -161,6 +162,11 @@ class GitLabTree:
             if entry.type == "tree" and is_deep:
                 self._folders.setdefault(entry.path, _Listing())
         return listing
+
+
+def _blob_id(content: bytes) -> str:
+    """The id Git gives a file: one that names other contents (a filter's, a proxy's) is no name for them."""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 class Folder(Mapping[str, bool]):
