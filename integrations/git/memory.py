@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
+from integrations.memory import Memory
 
 _MAX_BYTES = 16 * 1024 * 1024
 
 
-class Memory:
+class Trees:
     """Trees by names such as `<commit>:<folder>`, which never change; the latest used 16 MB of them.
 
     Belongs to one making of a copy: what a new one lacks must be seen to be lacking.
@@ -16,22 +15,11 @@ class Memory:
 
     def __init__(self, generation: str) -> None:
         self.generation = generation
-        self._trees: OrderedDict[str, tuple[str, bytes]] = OrderedDict()
-        self._bytes = 0
-        self._lock = threading.Lock()
+        self._kept: Memory[tuple[str, bytes]] = Memory(_MAX_BYTES)
 
     def get(self, name: str) -> tuple[str, bytes] | None:
         """The id and the bytes of a tree."""
-        with self._lock:
-            if name in self._trees:
-                self._trees.move_to_end(name)
-            return self._trees.get(name)
+        return self._kept.get(name)
 
     def keep(self, name: str, object_id: str, data: bytes) -> None:
-        with self._lock:
-            if name not in self._trees:
-                self._trees[name] = (object_id, data)
-                self._bytes += len(data)
-            while self._bytes > _MAX_BYTES:
-                _, (_, gone) = self._trees.popitem(last=False)
-                self._bytes -= len(gone)
+        self._kept.keep(name, (object_id, data), len(data))

@@ -12,6 +12,7 @@ from integrations.errors import NotFound, Rejected, Unavailable
 from integrations.git import history, reading, transfer
 from integrations.git.edit import Edit, edited, write
 from integrations.git.failures import Broken
+from integrations.git.folder import Folder
 from integrations.git.remote import VENDOR, Remote, checked_branch
 from integrations.git.signing import signer
 from integrations.git.store import Repository, Store
@@ -44,12 +45,17 @@ class Mirror:
         checked_branch(branch)
         return self._work(lambda copy: transfer.fetch_branch(self._store, copy, self.remote, branch))
 
+    def folder(self, commit: str, path: str = "") -> Folder:
+        """What is in a folder ("" is the root), by name. NotFound where there is none."""
+        checked, where = _checked_commit(commit), path.strip("/")
+        return self._work(lambda copy: reading.folder(copy, self.remote, checked, where))
+
     def entries(self, commit: str, folder: str = "", *, recursive: bool = False) -> tuple[Entry, ...]:
         """What is in a folder ("" is the root), or in all folders below too. NotFound where there is none."""
+        if not recursive:
+            return tuple(self.folder(commit, folder).all())
         checked, where = _checked_commit(commit), folder.strip("/")
-        return self._work(
-            lambda copy: reading.entries(copy, self.remote, checked, where, recursive=recursive)
-        )
+        return self._work(lambda copy: reading.below(copy, self.remote, checked, where))
 
     def read(self, commit: str, path: str) -> bytes:
         """A file's bytes, or a symbolic link's target. NotFound where there is none."""

@@ -6,17 +6,17 @@ import hashlib
 import re
 import uuid
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from integrations.git.failures import Broken
 from integrations.git.store import Repository
 from integrations.git.types import SUBMODULE, TREE
 
-# Mode, space, name, NUL, and the id's twenty bytes; 22 bytes besides the mode and the name.
+# Mode, space, name, NUL, and the id's twenty bytes.
 _ENTRY = re.compile(rb"([0-7]+) ([^\0]+)\0(.{20})", re.DOTALL)
-_BESIDES = 22
 _FOLDER = TREE.lstrip("0").encode()
 
 
@@ -45,12 +45,19 @@ class Node(NamedTuple):
 
     @property
     def type(self) -> str:
-        return {TREE: "tree", SUBMODULE: "commit"}.get(self.full_mode, "blob")
+        return _kind(self.mode)[0]
 
     @property
     def full_mode(self) -> str:
         """The mode in six digits; Git stores a folder's without its leading zero."""
-        return self.mode.decode().zfill(6)
+        return _kind(self.mode)[1]
+
+
+@lru_cache(maxsize=32)
+def _kind(mode: bytes) -> tuple[str, str]:
+    """An entry's type and its mode in six digits: there are five of them, and 20,000 questions."""
+    full = mode.decode().zfill(6)
+    return {TREE: "tree", SUBMODULE: "commit"}.get(full, "blob"), full
 
 
 def encoded(path: str) -> bytes:
@@ -97,12 +104,36 @@ def _split(out: bytes, names: Sequence[bytes]) -> Iterator[Stored | None]:
         position = end + 2 + size
 
 
+def walked(data: bytes) -> Iterator[Node]:
+    """The entries of a stored tree, one after the other; raises Broken where it is none."""
+    return (Node(each[1], each[2], each[3]) for each in _entries(data))
+
+
 def nodes(data: bytes) -> list[Node]:
-    """The entries of a stored tree; raises Broken where it is none."""
-    found = [Node(*fields) for fields in _ENTRY.findall(data)]
-    if sum(len(node.mode) + len(node.name) + _BESIDES for node in found) != len(data):
+    """All entries of a stored tree; raises Broken where it is none."""
+    return list(walked(data))
+
+
+def node_named(data: bytes, name: bytes) -> Node | None:
+    """One entry of a stored tree; raises Broken where it is none."""
+    return nodes_named(data, {name}).get(name)
+
+
+def nodes_named(data: bytes, names: Collection[bytes]) -> dict[bytes, Node]:
+    """The entries of these names, as far as there are any, without making the others."""
+    return {each[2]: Node(each[1], each[2], each[3]) for each in _entries(data) if each[2] in names}
+
+
+def _entries(data: bytes) -> Iterator[re.Match[bytes]]:
+    """One after the other from the start: a name's bytes might stand in somebody's id, too."""
+    position = 0
+    for each in _ENTRY.finditer(data):
+        if each.start() != position:
+            break
+        yield each
+        position = each.end()
+    if position != len(data):
         raise Broken("a tree's entries do not fill it")
-    return found
 
 
 def stored_tree(entries: Iterable[Node]) -> bytes:

@@ -8,7 +8,8 @@ from integrations.errors import NotFound
 from integrations.git import transfer
 from integrations.git.edit import folders_of
 from integrations.git.failures import Broken
-from integrations.git.objects import Node, Stored, decoded, encoded, nodes, objects
+from integrations.git.folder import Folder
+from integrations.git.objects import Stored, decoded, encoded, node_named, nodes_named, objects
 from integrations.git.remote import VENDOR, Remote
 from integrations.git.store import Repository
 from integrations.git.types import Entry
@@ -22,16 +23,16 @@ def need(copy: Repository, remote: Remote, *commits: str) -> None:
             transfer.fetch_commit(copy, remote, commit)
 
 
-def entries(
-    copy: Repository, remote: Remote, commit: str, folder: str, *, recursive: bool
-) -> tuple[Entry, ...]:
-    """What is in a folder, or also in all folders below it."""
-    prefix = f"{folder}/" if folder else ""
-    found = _tree(copy, remote, commit, folder)
-    if not recursive:
-        return tuple(_entry(prefix, node) for node in found)
-    out = copy.local("ls-tree", "-r", "-t", "-z", f"{commit}:{folder}")
-    return tuple(_listed(prefix, line) for line in out.split(b"\0") if line)
+def folder(copy: Repository, remote: Remote, commit: str, path: str) -> Folder:
+    """What is in a folder."""
+    return Folder(_prefix(path), _tree(copy, remote, commit, path))
+
+
+def below(copy: Repository, remote: Remote, commit: str, path: str) -> tuple[Entry, ...]:
+    """What is in a folder and in all folders below it."""
+    _tree(copy, remote, commit, path)
+    out = copy.local("ls-tree", "-r", "-t", "-z", f"{commit}:{path}")
+    return tuple(_listed(_prefix(path), line) for line in out.split(b"\0") if line)
 
 
 def read_many(copy: Repository, remote: Remote, commit: str, paths: Sequence[str]) -> dict[str, bytes]:
@@ -41,7 +42,7 @@ def read_many(copy: Repository, remote: Remote, commit: str, paths: Sequence[str
     found = dict(zip(paths, _objects(copy, remote, commit, names), strict=False))
     absent = [path for path in paths if found[path] is None]
     if absent:
-        ids = [_blob_id(copy, remote, commit, path) for path in absent]
+        ids = _blob_ids(copy, remote, commit, absent)
         transfer.fetch_objects(copy, remote, ids)
         found |= dict(zip(absent, objects(copy, ids), strict=True))
     return {path: _content(commit, path, each) for path, each in found.items()}
@@ -55,13 +56,14 @@ def _objects(copy: Repository, remote: Remote, commit: str, names: Sequence[str]
     return found
 
 
-def _tree(copy: Repository, remote: Remote, commit: str, folder: str) -> list[Node]:
+def _tree(copy: Repository, remote: Remote, commit: str, folder: str) -> bytes:
+    """A folder as it is stored."""
     found = _objects(copy, remote, commit, [f"{commit}:{folder}"])[0]
     if found is None:
         _check_whole(copy, commit, folder)
     if found is None or found.type != "tree":
         raise NotFound(f"There is no folder {folder or '/'} at commit {commit[:8]}", vendor=VENDOR)
-    return nodes(found.data)
+    return found.data
 
 
 def _check_whole(copy: Repository, commit: str, folder: str) -> None:
@@ -74,16 +76,24 @@ def _check_whole(copy: Repository, commit: str, folder: str) -> None:
         below = parts[len(way.split("/")) if way else 0 :]
         if stored.type != "tree" or not below:
             return
-        if encoded(below[0]) not in {node.name for node in nodes(stored.data) if node.type == "tree"}:
+        node = node_named(stored.data, encoded(below[0]))
+        if node is None or node.type != "tree":
             return
 
 
-def _blob_id(copy: Repository, remote: Remote, commit: str, path: str) -> str:
-    folder, _, name = path.rpartition("/")
-    for node in _tree(copy, remote, commit, folder):
-        if node.name == encoded(name) and node.type == "blob":
-            return node.id
-    raise _no_file(commit, path)
+def _blob_ids(copy: Repository, remote: Remote, commit: str, paths: Sequence[str]) -> list[str]:
+    names = {path: path.rpartition("/")[::2] for path in paths}
+    found = {}
+    for folder in {folder for folder, _ in names.values()}:
+        wanted = {encoded(name) for where, name in names.values() if where == folder}
+        found[folder] = nodes_named(_tree(copy, remote, commit, folder), wanted)
+    ids = []
+    for path, (folder, name) in names.items():
+        node = found[folder].get(encoded(name))
+        if node is None or node.type != "blob":
+            raise _no_file(commit, path)
+        ids.append(node.id)
+    return ids
 
 
 def _content(commit: str, path: str, stored: Stored | None) -> bytes:
@@ -98,8 +108,8 @@ def _no_file(commit: str, path: str) -> NotFound:
     return NotFound(f"There is no file {path} at commit {commit[:8]}", vendor=VENDOR)
 
 
-def _entry(prefix: str, node: Node) -> Entry:
-    return Entry(f"{prefix}{decoded(node.name)}", node.type, node.id, node.full_mode)
+def _prefix(path: str) -> str:
+    return f"{path}/" if path else ""
 
 
 def _listed(prefix: str, line: bytes) -> Entry:

@@ -17,7 +17,7 @@ from pathlib import Path
 from integrations.errors import Unavailable
 from integrations.git.failures import damaged, local_failure
 from integrations.git.locks import locked
-from integrations.git.memory import Memory
+from integrations.git.memory import Trees
 from integrations.git.process import MAX_OUTPUT, Done, environment, run
 from integrations.git.remote import VENDOR
 from integrations.shape import one_line
@@ -44,7 +44,7 @@ class Repository:
     folder: Path
     timeout: float
     generation: str
-    memory: Memory
+    memory: Trees
 
     def git(
         self,
@@ -99,7 +99,7 @@ class Store:
         self._cache = cache
         self._folder = cache / f"{self._name}.git"
         self._timeout = timeout
-        self._memory = Memory("")
+        self._memory = Trees("")
 
     @contextmanager
     def opened(self) -> Iterator[Repository]:
@@ -116,7 +116,7 @@ class Store:
 
     def _repository(self, generation: str) -> Repository:
         if self._memory.generation != generation:
-            self._memory = Memory(generation)
+            self._memory = Trees(generation)
         return Repository(self._folder, self._timeout, generation, self._memory)
 
     @contextmanager

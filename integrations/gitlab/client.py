@@ -87,12 +87,17 @@ class GitLabClient:
         """Remove the branch."""
         self._api.delete(f"{_repository(project)}/branches/{EncodedId(name)}")
 
-    def tree(self, project: str, ref: str, path: str = "", *, recursive: bool = True) -> list[TreeEntry]:
-        """Everything below `path`, or directly in it, all pages. NotFound when it does not exist at `ref`."""
+    def tree(
+        self, project: str, ref: str, path: str = "", *, recursive: bool = True, limit: int | None = None
+    ) -> list[TreeEntry]:
+        """Everything below `path`, or directly in it: all pages, or as many as hold `limit` entries.
+
+        NotFound when it does not exist at `ref`. GitLab gives 100 entries a page, so a large folder takes
+        many requests.
+        """
         query: Query = {"ref": ref, "path": path, "recursive": recursive, "pagination": "keyset"}
-        return [
-            reading.tree_entry(entry) for entry in self._api.entries(f"{_repository(project)}/tree", query)
-        ]
+        found = self._api.entries(f"{_repository(project)}/tree", query, limit=limit)
+        return [reading.tree_entry(entry) for entry in found]
 
     def read_file(self, project: str, path: str, ref: str) -> RepositoryFile:
         """One file; read all files of one change at one commit id, not at a branch's name."""

@@ -25,12 +25,14 @@ def named_slots(
     workspace: Workspace, files: Iterable[str], paths: Iterable[str], image: str
 ) -> Iterator[Slot]:
     """The slots of the named places; raises NotFound for a named file or key that does not exist."""
-    candidates = list(files)
+    candidates: list[str] = []
     for written in paths:
         match = _PLACE.match(written)
         if match is not None:
             yield _exact(workspace, match, image)
         else:
+            # A place named with its file needs no list of a repository's 20,000 others.
+            candidates = candidates or list(files)
             yield from _everywhere(workspace, candidates, written, image)
 
 

@@ -44,12 +44,13 @@ def slots_under(workspace: Workspace, root: str, image: str) -> list[Slot]:
     raise NotFound(root or "/", None, "does not exist in the manifest repository")
 
 
-def files_under(workspace: Workspace, root: str) -> list[str]:
-    """The YAML and JSON files that a bare key path is looked for in."""
+def files_under(workspace: Workspace, root: str) -> Iterator[str]:
+    """The YAML and JSON files that a bare key path is looked for in; listed when they are gone through."""
     if workspace.exists(root):
-        return [root]
-    folders = workspace.folders_under(root)
-    return [path for each in folders for path in workspace.files_in(each) if path.endswith(YAML_SUFFIXES)]
+        yield root
+        return
+    for folder in workspace.folders_under(root):
+        yield from (path for path in workspace.files_in(folder) if path.endswith(YAML_SUFFIXES))
 
 
 def _file(workspace: Workspace, path: str, image: str) -> Iterator[Slot]:

@@ -15,6 +15,7 @@ from promotions.choices import StepName, WriteMode
 from promotions.manifests import Change
 from promotions.models import Promotion, Stage, StepResult
 from promotions.repositories import Commit, Draft, Repository
+from promotions.steps import branches
 from promotions.steps.base import Differs, Done, Outcome, Waiting, trailer
 from promotions.steps.guard import before_acting
 from promotions.steps.repair import repair
@@ -33,8 +34,8 @@ def run(promotion: Promotion, result: StepResult) -> Outcome:
         if not_yet is not None:
             return not_yet
         if (commit := _find_written(repository, promotion)) is not None:
-            return _written(repository, promotion, commit)
-        return _write(repository, promotion)
+            return _written(repository, promotion, result, commit)
+        return _write(repository, promotion, result)
 
 
 def branch_name(promotion: Promotion) -> str:
@@ -62,13 +63,22 @@ def _find_written(repository: Repository, promotion: Promotion) -> Commit | None
     return None
 
 
-def _written(repository: Repository, promotion: Promotion, commit: Commit, *, base: str = "") -> Outcome:
+def _written(
+    repository: Repository, promotion: Promotion, result: StepResult, commit: Commit, *, base: str = ""
+) -> Outcome:
     """Follow a commit of ours. `base` is what it was computed from, where that is known."""
     direct = promotion.stage.write_mode == WriteMode.DIRECT
-    if direct and commit.parent_ids[:1] != (base,) and (trouble := repair(repository, promotion, commit)):
-        return trouble
+    if commit.parent_ids[:1] != (base,):
+        if direct and (trouble := repair(repository, promotion, commit)):
+            return trouble
+        if branches.is_own(promotion) and (why := branches.shared_with(repository, promotion, commit)):
+            return branches.take_another(promotion, why)
+    message = _("Commit %(sha)s on %(branch)s.") % {
+        "sha": commit.id[:8],
+        "branch": branch_name(promotion),
+    }
     return Done(
-        _("Commit %(sha)s on %(branch)s.") % {"sha": commit.id[:8], "branch": branch_name(promotion)},
+        " ".join(filter(None, [message, result.data.get("taken")])),
         link=commit.url,
         fields={
             "written_commit": commit.id,
@@ -78,7 +88,7 @@ def _written(repository: Repository, promotion: Promotion, commit: Commit, *, ba
     )
 
 
-def _write(repository: Repository, promotion: Promotion) -> Outcome:
+def _write(repository: Repository, promotion: Promotion, result: StepResult) -> Outcome:
     stage = promotion.stage
     base = tip = repository.tip(stage.manifest_branch)
     meant = combine(promotion, tip)
@@ -93,25 +103,17 @@ def _write(repository: Repository, promotion: Promotion) -> Outcome:
         on_main, meant = meant, combine(promotion, base)
         if meant.change.hash != on_main.change.hash:
             return _team_branch_differs(stage)
+    if branches.is_own(promotion) and (why := branches.holder(repository, promotion)):
+        return branches.take_another(promotion, why)
     before_acting(promotion)
     try:
         commit = repository.write(_draft(promotion, meant.change, base))
-    except Conflict:
-        if stage.write_mode == WriteMode.OWN_BRANCH:
-            return _another_branch(promotion)
+    except Conflict as error:
+        if branches.is_own(promotion):
+            return branches.take_another(promotion, branches.holder(repository, promotion) or str(error))
         message = _("The branch moved while writing; applying the edit to its new tip.")
         return Waiting(message, look_in=0.1, data={"lane": lane_of(stage, branch_name(promotion))})
-    return _written(repository, promotion, commit, base=base)
-
-
-def _another_branch(promotion: Promotion) -> Waiting:
-    """Somebody has a branch of this name, which ours must not touch."""
-    message = _("The branch %(branch)s exists already: taking another name.")
-    return Waiting(
-        message % {"branch": branch_name(promotion)},
-        look_in=0,
-        fields={"branch_round": promotion.branch_round + 1},
-    )
+    return _written(repository, promotion, result, commit, base=base)
 
 
 def _already_in_git(repository: Repository, promotion: Promotion, tip: str) -> Done:
@@ -160,7 +162,7 @@ def _draft(promotion: Promotion, change: Change, base: str) -> Draft:
         message=commit_message(promotion),
         author_name=promotion.requested_by_name,
         author_email=(requester.email if requester else "") or "slipway@localhost",
-        is_new_branch=promotion.stage.write_mode == WriteMode.OWN_BRANCH,
+        is_new_branch=branches.is_own(promotion),
     )
 
 

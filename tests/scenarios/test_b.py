@@ -18,6 +18,10 @@ def waiting_for_a_person(system: System, number: int) -> drive.Json:
     )
 
 
+def branches(system: System) -> list[str]:
+    return system.git("gitops-demo-chart", "for-each-ref", "--format=%(refname:short)", "refs/heads/").split()
+
+
 def test_a_build_of_gitlab_ci_arrives_when_a_person_has_merged_it(system: System) -> None:
     webapp = Target(system, "gitops-demo-app", "gitops-demo-chart", "master")
     old = webapp.settled()
@@ -39,6 +43,7 @@ def test_a_build_of_gitlab_ci_arrives_when_a_person_has_merged_it(system: System
     waiting = waiting_for_a_person(system, asked["id"])
     assert waiting["status"] == "running"
     assert webapp.commits(asked) == []
+    assert branches(system) == ["master", f"update-image-tag-{built['tag']}"]
     merged = system.play("merge-request-merge", project=CHART)
     ended = webapp.succeed(asked)
 
@@ -47,7 +52,5 @@ def test_a_build_of_gitlab_ci_arrives_when_a_person_has_merged_it(system: System
     commit = webapp.the_commit(asked)
     assert webapp.diff(commit) == [f'-appVersion: "{old}"', f'+appVersion: "{built["tag"]}"']
     assert webapp.settled() == built["tag"]
-    assert system.git("gitops-demo-chart", "for-each-ref", "--format=%(refname)", "refs/heads/").split() == [
-        "refs/heads/master"
-    ]
+    assert branches(system) == ["master"]
     assert syncs_of_automated(system) == []

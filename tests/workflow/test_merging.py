@@ -13,7 +13,7 @@ from integrations.sandbox import invented
 from integrations.sandbox.server import InThread
 from promotions import engine
 from promotions.choices import PromotionStatus, WriteMode
-from promotions.models import Promotion
+from promotions.models import Promotion, Stage
 from tests.system import wait_for
 from tests.writers.conftest import box
 from tests.writers.farm import PROJECT, Farm, make, path_of
@@ -219,3 +219,73 @@ def test_what_somebody_else_pushed_to_our_branch_is_not_merged(
     follow(asked, says("merging would bring what nobody approved"))
     assert asked.status == S.RUNNING
     assert "stowaway" not in farm.git("ls-tree", "-r", "--name-only", "main")
+
+
+def push(person: httpx.Client, branch: str, **more: str) -> str:
+    """A colleague's commit, on a branch that is made for it where `start_branch` says so."""
+    action = {"action": "create", "file_path": f"notes/{branch}.md", "content": "mine"}
+    body = {"branch": branch, "commit_message": "Mine", "actions": [action], **more}
+    return str(person.post("/repository/commits", json=body).raise_for_status().json()["id"])
+
+
+TAKEN = "update-image-tag-1.1.0"
+
+
+@pytest.fixture
+def named(farm: Farm) -> Farm:
+    """Branches are named by the tag, as in scenario B (reference scenarios README)."""
+    Stage.objects.update(branch_name="update-image-tag-{tag}")
+    farm.stages = list(Stage.objects.order_by("pk"))
+    return farm
+
+
+def test_a_stranger_s_branch_of_our_name_is_left_alone_and_named(
+    named: Farm, project: Json, person: httpx.Client
+) -> None:
+    theirs = push(person, TAKEN, start_branch="main")
+    done = ended(named.ask(named.stages[0]))
+    assert (done.status, done.branch_round) == (S.SUCCEEDED, 2), done.message
+    assert named.git("rev-parse", TAKEN).strip() == theirs
+    (request,) = project["merge_requests"].values()
+    assert request["source_branch"] == f"{TAKEN}-2"
+    (write, *_others) = done.steps.order_by("pk")
+    assert f"The branch {TAKEN} is somebody else's: its last commit is {theirs[:8]}" in write.message
+    assert f"on {TAKEN}-2." in write.message
+    assert "notes" not in named.git("ls-tree", "-r", "--name-only", "main")
+
+
+def test_what_an_earlier_promotion_of_the_tag_left_is_told_by_its_number(
+    named: Farm, project: Json, person: httpx.Client
+) -> None:
+    first = held(named.ask(named.stages[0]), project)
+    person.put("/merge_requests/1", json={"state_event": "close"}).raise_for_status()
+    assert ended(first).status == S.FAILED
+    release(project)
+    again = ended(named.ask(named.stages[0]))
+    assert again.status == S.SUCCEEDED, again.message
+    (write, *_others) = again.steps.order_by("pk")
+    assert f"The branch {TAKEN} is left from promotion #{first.pk} (failed)." in write.message
+    assert named.trailers() == {str(again.key): 1}
+    assert named.git("rev-parse", TAKEN).strip() == first.written_commit
+
+
+def test_a_branch_made_while_we_write_does_not_go_along_with_our_commit(named: Farm) -> None:
+    """gitlab-api.md, "Commits": checked before the write, not atomically; the parent tells afterwards."""
+    named.box.world.faults["commit_race"] = 1
+    done = ended(named.ask(named.stages[0]))
+    assert (done.status, done.branch_round) == (S.SUCCEEDED, 2), done.message
+    (write, *_others) = done.steps.order_by("pk")
+    assert "came to lie upon" in write.message
+    assert named.trailers() == {str(done.key): 1}
+    assert "notes" not in named.git("ls-tree", "-r", "--name-only", "main")
+
+
+def test_names_are_tried_a_bounded_number_of_times(named: Farm) -> None:
+    asked = named.ask(named.stages[0])
+    Promotion.objects.update(branch_round=19)
+    for number in (19, 20):
+        named.git("update-ref", f"refs/heads/{TAKEN}-{number}", "refs/heads/main")
+    done = ended(asked)
+    assert done.status == S.FAILED
+    assert f"The branch {TAKEN}-20 is somebody else's" in done.message
+    assert "So are 19 more names like it" in done.message

@@ -188,14 +188,16 @@ class GitLab:
         user = self.state.user_named("tomas")
         repository = self.open(project)
         old = await blocking(repository.tip, branch)
+        # A branch that somebody makes begins at the default branch, as GitLab's own button has it.
+        base = old or await blocking(repository.tip, project["default_branch"])
         name = path or f"notes/{self.world.now():%Y%m%d-%H%M%S}-{next(self._strangers)}.md"
-        entry = await blocking(repository.entry, old, name) if old else None
+        entry = await blocking(repository.entry, base, name) if base else None
         content = await blocking(repository.blob, entry.id) if entry else b"A note by hand.\n"
         changes = [FileChange(name, content=content + (b"# looked at by hand\n" if entry else b""))]
         commit = await blocking(
             draft_commit,
             repository,
-            old,
+            base,
             changes,
             message=f"Adjust {name} by hand\n",
             author=STRANGER,

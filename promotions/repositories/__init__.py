@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -11,17 +10,14 @@ from typing import Protocol
 from django.utils import timezone
 
 from integrations import git
-from integrations.errors import NotFound
 from integrations.gitlab import GitLabClient
 from integrations.gitlab import types as gitlab
 from promotions import vendors
 from promotions.choices import Vendor
 from promotions.manifests import Tree
 from promotions.models import Stage
-
-_SYMBOLIC_LINK = "120000"
-# Of a folder with more files only the one that is asked for is fetched.
-_NEIGHBOURS = 30
+from promotions.repositories.git_tree import GitTree
+from promotions.repositories.gitlab_tree import GitLabTree
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,21 +94,22 @@ def of(stage: Stage) -> Repository:
     connection = stage.manifest_connection
     if connection.vendor == Vendor.GIT:
         return GitRepository(vendors.git(connection, stage.manifest_project), vendors.signing(connection))
-    return GitLabRepository(vendors.gitlab(connection), stage.manifest_project)
+    return GitLabRepository(vendors.gitlab(connection), stage.manifest_project, connection.url)
 
 
 @dataclass(frozen=True, slots=True)
 class GitLabRepository:
-    """A project through GitLab's API."""
+    """A project through GitLab's API. What is remembered of it is kept apart by `url`, GitLab's address."""
 
     client: GitLabClient
     project: str
+    url: str
 
     def tip(self, branch: str) -> str:
         return self.client.branch(self.project, branch).commit_id
 
     def tree(self, commit: str, root: str) -> Tree:
-        return GitLabTree(self.client, self.project, commit, root)
+        return GitLabTree(self.client, self.project, commit, root, source=self.url)
 
     def commit(self, sha: str) -> Commit:
         return _commit(self.client.commit(self.project, sha))
@@ -157,59 +154,6 @@ def _commit(found: gitlab.Commit) -> Commit:
         found.web_url,
         found.trailers,
     )
-
-
-@dataclass
-class GitLabTree:
-    """A manifest project's files at one commit, read when asked for.
-
-    Below `root` everything is listed at once; outside it (a Kustomize base) one folder at a time, for a
-    repository may hold 20,000 files.
-    """
-
-    client: GitLabClient
-    project: str
-    at: str
-    root: str
-    _files: dict[str, bytes] = field(default_factory=dict)
-    _folders: dict[str, dict[str, bool]] = field(default_factory=dict)
-    _links: set[str] = field(default_factory=set)
-
-    def entries(self, folder: str) -> Mapping[str, bool]:
-        if folder not in self._folders:
-            self._list(folder)
-        return self._folders.get(folder, {})
-
-    def _list(self, folder: str) -> None:
-        below_root = folder == self.root or folder.startswith(f"{self.root}/") or not self.root
-        self._folders.setdefault(folder, {})
-        for entry in self._listed(self.root if below_root else folder, recursive=below_root):
-            parent, _slash, name = entry.path.rpartition("/")
-            self._folders.setdefault(parent, {})[name] = entry.type == "tree"
-            if entry.type == "tree" and below_root:
-                self._folders.setdefault(entry.path, {})
-            if entry.mode == _SYMBOLIC_LINK:
-                self._links.add(entry.path)
-
-    def _listed(self, folder: str, *, recursive: bool) -> Iterator[gitlab.TreeEntry]:
-        try:
-            yield from self.client.tree(self.project, self.at, folder, recursive=recursive)
-        except NotFound:
-            return
-
-    def read(self, path: str) -> bytes:
-        """Return a file's bytes; raises KeyError where there is none."""
-        path = posixpath.normpath(path)
-        if path not in self._files:
-            try:
-                self._files[path] = self.client.read_file(self.project, path, self.at).content
-            except NotFound as error:
-                raise KeyError(path) from error
-        return self._files[path]
-
-    def is_symlink(self, path: str) -> bool:
-        self.entries(path.rpartition("/")[0])
-        return path in self._links
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,47 +205,3 @@ def _plain_commit(found: git.Commit) -> Commit:
     return Commit(
         found.id, found.parent_ids, found.title, found.author_name, found.committed_at, "", trailers
     )
-
-
-@dataclass
-class GitTree:
-    """A plain Git repository's files at one commit. All of a small folder comes in one exchange."""
-
-    mirror: git.Mirror
-    at: str
-    root: str
-    _files: dict[str, bytes] = field(default_factory=dict)
-    _folders: dict[str, dict[str, git.Entry]] = field(default_factory=dict)
-
-    def entries(self, folder: str) -> Mapping[str, bool]:
-        return {name: entry.type == "tree" for name, entry in self._entries(folder).items()}
-
-    def _entries(self, folder: str) -> dict[str, git.Entry]:
-        if folder not in self._folders:
-            try:
-                listed = self.mirror.entries(self.at, folder)
-            except NotFound:
-                listed = ()
-            self._folders[folder] = {entry.name: entry for entry in listed}
-        return self._folders[folder]
-
-    def read(self, path: str) -> bytes:
-        """Return a file's bytes; raises KeyError where there is none."""
-        path = posixpath.normpath(path)
-        if path not in self._files:
-            self._read_with_neighbours(path)
-        return self._files[path]
-
-    def _read_with_neighbours(self, path: str) -> None:
-        """A server is asked once for a folder's files rather than for each: there are seldom many."""
-        folder = path.rpartition("/")[0]
-        files = [entry.path for entry in self._entries(folder).values() if entry.type == "blob"]
-        if path not in files:
-            raise KeyError(path)
-        wanted = files if len(files) <= _NEIGHBOURS else [path]
-        self._files |= self.mirror.read_many(self.at, wanted)
-
-    def is_symlink(self, path: str) -> bool:
-        folder, _slash, name = path.rpartition("/")
-        entry = self._entries(folder).get(name)
-        return entry is not None and entry.mode == _SYMBOLIC_LINK
