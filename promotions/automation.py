@@ -40,6 +40,7 @@ _REST = timedelta(minutes=1)
 # Older builds than these are no candidates, and after so many refused ones the others wait, too.
 _MOST_BUILDS = 1000
 _MOST_CANDIDATES = 10
+_MOST_TRIED = 200
 # Until the branch has surely been read again after a promotion's end.
 _READING = timedelta(minutes=2)
 _UNSUCCESSFUL = (
@@ -116,6 +117,17 @@ def look_at(stage_id: int) -> None:
         _keep(row, found)
     finally:
         Automation.objects.filter(pk=row.pk).update(rests_until=timezone.now() + rest if rest else None)
+
+
+def poison(stage_id: int, error: Exception) -> None:
+    """A defect of ours stopped a look: say so on the stage's card, and do not look again at once."""
+    message = _("Slipway failed while it looked for a newer version: %(error)s. The log has the details.")
+    Automation.objects.filter(stage=stage_id).update(
+        state=AutomationState.WAITING,
+        version=None,
+        message=message % {"error": type(error).__name__},
+        rests_until=timezone.now() + _REST,
+    )
 
 
 def _load(stage_id: int) -> Stage | None:
@@ -301,7 +313,8 @@ def _spent(stage: Stage, current: Build) -> Promotion | None:
     """
     latest: dict[int, Promotion] = {}
     tried = stage.promotions.exclude(status=PromotionStatus.SUPERSEDED).select_related("version")
-    for promotion in tried.order_by("-status_at", "-pk")[:_MOST_BUILDS]:
+    texts = ("diff", "previous_diff", "rendered_diff", "edits")
+    for promotion in tried.defer(*texts).order_by("-status_at", "-pk")[:_MOST_TRIED]:
         latest.setdefault(promotion.version_id, promotion)
     ended = {pk: found for pk, found in latest.items() if found.status in _UNSUCCESSFUL}
     ranking = ordering_of(stage).rank(build_of(stage, found.version) for found in ended.values())

@@ -13,6 +13,7 @@ from promotions.forms import PromoteForm
 from promotions.models import Application, ImageVersion, Promotion, Stage
 from promotions.policy import Refused, Weight, stopping
 from promotions.policy.schedule import BadTime, When
+from promotions.present.automation import direction, gives_way
 from promotions.present.commits import contents
 from promotions.present.diff import parse_diff
 from promotions.present.matrix import stages, state_of
@@ -118,6 +119,8 @@ def _confirmation(
         "seen_hash": change.hash if change else "",
         "back_url": wish.rollback_of.get_absolute_url() if wish.rollback_of else stage.get_absolute_url(),
         "is_rollback": wish.rollback_of is not None,
+        "direction": direction(stage, running, version),
+        "gives_way": gives_way(stage),
         "action_url": request.path,
         **(problem_context(error) if isinstance(error, StaleState) else {}),
     }

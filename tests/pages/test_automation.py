@@ -111,3 +111,29 @@ def test_a_promotion_is_asked_for_a_set_time_and_its_page_says_when(
     assert "9:30 p.m. UTC (UTC), if every gate is open then." in page
     assert "set a time for it" in page
     assert "It is scheduled for" in page
+
+
+def test_the_question_says_which_way_it_goes_and_what_gives_way(
+    reachable: cast.Catalogue, people: cast.People, sign_in: SignIn
+) -> None:
+    """Reference tag-ordering.md rule 12: a label, never a refusal."""
+    image = reachable.newer.image
+    older, newest = (cast.make_version(image, tag, commit=tag[0] * 40) for tag in ("0.9.0", "7.0.0"))
+    cast.make_promotion(reachable, people.requester)
+    client = sign_in(people.requester)
+    for version, words in ((older, "a downgrade by semver"), (newest, "an upgrade by semver")):
+        shown = html(client, reverse("promote", args=["flask-k8s-example", "production", version.pk]))
+        assert words in shown
+        assert "of 1.1.0 has not begun and gives way to this one." in shown
+
+
+def test_who_rolls_back_reads_that_it_pins(
+    stage: Stage, reachable: cast.Catalogue, people: cast.People, sign_in: SignIn
+) -> None:
+    ended = {"status": "succeeded", "target_commit": "b" * 40, "finished_at": timezone.now()}
+    forward = cast.make_promotion(
+        reachable, people.requester, version=reachable.old, from_version=reachable.newer, **ended
+    )
+    shown = html(sign_in(people.requester), reverse("promotion-roll-back", args=[forward.pk]))
+    assert "Rolling back pins the stage to this version" in shown
+    assert "At a set time" not in shown

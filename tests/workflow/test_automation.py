@@ -11,7 +11,7 @@ from django.db.models import F
 from django.test import Client
 from django.utils import timezone
 
-from promotions import automation, engine, governing, operations, pins
+from promotions import automation, engine, governing, jobs, operations, pins
 from promotions.choices import AutomationState, PromoteMode, PromotionStatus
 from promotions.models import (
     AuditEntry,
@@ -387,3 +387,13 @@ def test_each_such_stage_is_queued_for_a_look_once(stage: Stage, catalogue: cast
     assert automation.sweep() == 1
     jobs = ProcrastinateJob.objects.filter(task_name="promotions.look_at_stage")
     assert [job.args for job in jobs] == [{"stage_id": stage.pk}]
+
+
+def test_a_defect_of_ours_is_told_on_the_card_and_not_run_into_again_at_once(stage: Stage) -> None:
+    stage.newest = {"by": "nonsense"}
+    stage.save()
+    jobs.look_at_stage(stage_id=stage.pk)
+    row = Automation.objects.get(stage=stage)
+    assert "Slipway failed while it looked for a newer version: ValueError." in row.message
+    assert row.rests_until is not None
+    assert row.rests_until > timezone.now()
