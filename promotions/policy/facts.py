@@ -74,6 +74,7 @@ def gather(
         authors_known=authors is None or authors.is_known,
         evidence=gathering.evidence(stage, version, rules),
         checks=gathering.checks(promotion, rules),
+        held_back=gathering.held_back(stage, visitor),
         schedule=gathering.schedule(promotion),
     )
 

@@ -212,3 +212,4 @@ class Facts:
     evidence: Evidence = field(default_factory=Evidence)
     checks: tuple[CheckFact, ...] = ()
     schedule: ScheduleFact | None = None
+    held_back: str = ""

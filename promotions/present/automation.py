@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from promotions.automation import order_name, pin_sentence
+from promotions.automation import order_name
 from promotions.choices import AutomationState, PromotionStatus
 from promotions.models import Automation, ImageVersion, Pin, Promotion, Stage
 from promotions.pins import build_of, ordering_of
+from promotions.policy.gathering import pin_sentence
 
 
 @dataclass(frozen=True, slots=True)

@@ -397,3 +397,61 @@ def test_a_defect_of_ours_is_told_on_the_card_and_not_run_into_again_at_once(sta
     assert "Slipway failed while it looked for a newer version: ValueError." in row.message
     assert row.rests_until is not None
     assert row.rests_until > timezone.now()
+
+
+def test_a_pin_withdraws_what_nobody_has_decided_on_and_it_comes_back_afterwards(
+    stage: Stage, catalogue: cast.Catalogue, people: cast.People
+) -> None:
+    Environment.objects.update(required_approvals=1)
+    looked_at(stage)
+    first = Promotion.objects.get()
+    pins.pin(stage, catalogue.old, by=people.requester, reason="The fair is on")
+    assert looked_at(stage).state == AutomationState.HELD
+    first.refresh_from_db()
+    assert first.status == S.SUPERSEDED
+    assert first.message.startswith("Slipway withdrew it: pinned to 1.0.0 by Rin Sato")
+    pins.unpin(stage, by=people.requester, reason="Over")
+    looked_at(stage)
+    assert Promotion.objects.get(status=S.REQUESTED).version == catalogue.newer
+
+
+@pytest.mark.usefixtures("transactional_db")
+def test_a_pin_at_the_moment_of_the_request_leaves_nothing_waiting(
+    stage: Stage, catalogue: cast.Catalogue, people: cast.People
+) -> None:
+    Environment.objects.update(required_approvals=1)
+    hold = partial(pins.pin, stage, catalogue.old, by=people.requester, reason="The fair is on")
+    at_once(partial(automation.look_at, stage.pk), hold)
+    assert looked_at(stage).state == AutomationState.HELD
+    assert not Promotion.objects.filter(status=S.REQUESTED).exists()
+
+
+@pytest.mark.usefixtures("transactional_db")
+def test_a_person_s_request_at_the_same_moment_is_not_replaced(
+    stage: Stage, catalogue: cast.Catalogue, git: SmallGitLab, people: cast.People
+) -> None:
+    Environment.objects.update(required_approvals=1)
+    version(catalogue, git, "1.2.0")
+    fresh = Stage.objects.get(pk=stage.pk)
+    ask = partial(
+        operations.request_promotion, fresh, catalogue.newer, by=people.requester, reason="I want this one"
+    )
+    at_once(partial(automation.look_at, stage.pk), ask)
+    (waiting,) = Promotion.objects.filter(status=S.REQUESTED)
+    assert waiting.requested_by == people.requester
+    others = Promotion.objects.exclude(pk=waiting.pk)
+    assert {each.requested_by_name for each in others} <= {"Slipway"}
+
+
+def test_slipway_is_refused_what_people_hold_back_even_when_it_asks(
+    stage: Stage, catalogue: cast.Catalogue, people: cast.People
+) -> None:
+    """The gate under the Stage's lock: what was set after the look counts."""
+    pins.pin(stage, catalogue.old, by=people.requester, reason="The fair is on")
+    account = automation.account()
+    assert [r.gate for r in refusals(Act.REQUEST, gather(stage, catalogue.newer, account))] == ["automation"]
+    assert refusals(Act.REQUEST, gather(stage, catalogue.newer, people.requester)) == []
+    with pytest.raises(Refused, match="pinned to 1"):
+        operations.request_promotion(
+            Stage.objects.get(pk=stage.pk), catalogue.newer, by=account, reason="automatic"
+        )
