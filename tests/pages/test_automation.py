@@ -48,6 +48,16 @@ def test_a_card_says_how_automatic_promotion_stands(
     assert "(newest by semver). Nothing newer is known by semver." in html(client, url)
 
 
+def test_who_may_do_what_here_names_slipway(
+    stage: Stage, catalogue: cast.Catalogue, people: cast.People, sign_in: SignIn
+) -> None:
+    shown = html(sign_in(people.viewer), reverse("stage-access", args=["flask-k8s-example", "production"]))
+    assert "ask for the newest version" in shown
+    assert "the catalogue: promote: automatically" in shown
+    shown = html(sign_in(people.viewer), reverse("stage-access", args=["flask-k8s-example", "dev"]))
+    assert "ask for the newest version" not in shown
+
+
 def test_a_stage_that_people_promote_to_says_nothing_of_it(catalogue: cast.Catalogue) -> None:
     card = stage_card(str(catalogue.production.pk))
     assert card is not None
