@@ -23,12 +23,13 @@ from procrastinate.exceptions import AlreadyEnqueued
 from integrations.errors import IntegrationError
 from promotions import evidence, operations, pins
 from promotions.choices import AutomationState, EditStyle, PromoteMode, PromotionStatus
-from promotions.models import Automation, ImageVersion, Pin, Promotion, Stage, StageState
+from promotions.models import Automation, ImageVersion, Promotion, Stage, StageState
 from promotions.pins import build_of, ordering_of
 from promotions.policy import Act, Refusal, Refused, gather, refusals
-from promotions.policy.access import is_system, system_account
+from promotions.policy.access import system_account
+from promotions.policy.gathering import gives_way, pin_sentence
 from promotions.policy.ordering import Build, By, Ranking, Why
-from promotions.workflow import StaleState, announce_stage
+from promotions.workflow import StaleState, announce_stage, transition
 
 log = structlog.get_logger(__name__)
 # A worker that dies while it looks keeps the others away for so long.
@@ -38,6 +39,7 @@ _REST = timedelta(minutes=1)
 # Older builds than these are no candidates, and after so many refused ones the others wait, too.
 _MOST_BUILDS = 1000
 _MOST_CANDIDATES = 10
+_MOST_TRIED = 200
 # Until the branch has surely been read again after a promotion's end.
 _READING = timedelta(minutes=2)
 _UNSUCCESSFUL = (
@@ -107,6 +109,17 @@ def look_at(stage_id: int) -> None:
         Automation.objects.filter(pk=row.pk).update(rests_until=timezone.now() + rest if rest else None)
 
 
+def poison(stage_id: int, error: Exception) -> None:
+    """A defect of ours stopped a look: say so on the stage's card, and do not look again at once."""
+    message = _("Slipway failed while it looked for a newer version: %(error)s. The log has the details.")
+    Automation.objects.filter(stage=stage_id).update(
+        state=AutomationState.WAITING,
+        version=None,
+        message=message % {"error": type(error).__name__},
+        rests_until=timezone.now() + _REST,
+    )
+
+
 def _load(stage_id: int) -> Stage | None:
     joined = Stage.objects.select_related(
         "application__source_connection", "environment", "image__connection", "manifest_connection"
@@ -125,8 +138,9 @@ def _keep(row: Automation, found: Standing) -> None:
 
 
 def _act(stage: Stage) -> Standing:
-    pins.keep_roll_back(stage)
     found = assess(stage)
+    if found.state == AutomationState.HELD:
+        _withdraw(stage, found.message)
     if not found.is_ready or found.version is None:
         return found
     try:
@@ -144,12 +158,26 @@ def _act(stage: Stage) -> Standing:
     return _under_way(made)
 
 
+def _withdraw(stage: Stage, why: str) -> None:
+    """What Slipway asked for and nobody has decided on must not be approved against a pin by mistake."""
+    for promotion in stage.promotions.open().for_pages():
+        if not gives_way(promotion):
+            continue
+        message = _("Slipway withdrew it: %(why)s") % {"why": why}
+        try:
+            transition(promotion, PromotionStatus.SUPERSEDED, by=None, message=message, look_at=None)
+        except StaleState:
+            log.info("somebody decided on it at the same moment", promotion=promotion.pk)
+
+
 def assess(stage: Stage) -> Standing:
-    """Find what would be asked for now, or what keeps it back. Asks and writes nothing."""
-    if (pin := pins.standing(stage)) is not None:
-        return _held(pin_sentence(pin), pin.version)
+    """Find what would be asked for now, or what keeps it back. Asks for nothing."""
     waiting = stage.promotions.open().select_related("version", "requested_by").first()
-    if waiting is not None and not _is_replaceable(waiting):
+    # First what is open, then pins: a roll-back that ends in between is pinned, and found.
+    pin = pins.standing(stage) or pins.keep_roll_back(stage)
+    if pin is not None:
+        return _held(pin_sentence(pin), pin.version)
+    if waiting is not None and not gives_way(waiting):
         return _under_way(waiting)
     current = _current(stage, waiting)
     if isinstance(current, Standing):
@@ -174,23 +202,8 @@ def _above(stage: Stage, ranking: Ranking, spent: Promotion | None) -> list[int]
     ]
 
 
-def pin_sentence(pin: Pin) -> str:
-    words = {"version": pin.version.label, "person": pin.set_by_name, "reason": pin.reason}
-    return _("pinned to %(version)s by %(person)s because: %(reason)s") % words
-
-
 def _held(message: str, version: ImageVersion | None = None) -> Standing:
     return Standing(AutomationState.HELD, message, version)
-
-
-def _is_replaceable(promotion: Promotion) -> bool:
-    """What Slipway asked for gives way to something newer until somebody has begun to decide on it."""
-    return (
-        promotion.status == PromotionStatus.REQUESTED
-        and promotion.requested_by is not None
-        and is_system(promotion.requested_by)
-        and not promotion.approvals.filter(fallen_at=None).exists()
-    )
 
 
 def _under_way(promotion: Promotion) -> Standing:
@@ -290,7 +303,8 @@ def _spent(stage: Stage, current: Build) -> Promotion | None:
     """
     latest: dict[int, Promotion] = {}
     tried = stage.promotions.exclude(status=PromotionStatus.SUPERSEDED).select_related("version")
-    for promotion in tried.order_by("-status_at", "-pk")[:_MOST_BUILDS]:
+    texts = ("diff", "previous_diff", "rendered_diff", "edits")
+    for promotion in tried.defer(*texts).order_by("-status_at", "-pk")[:_MOST_TRIED]:
         latest.setdefault(promotion.version_id, promotion)
     ended = {pk: found for pk, found in latest.items() if found.status in _UNSUCCESSFUL}
     ranking = ordering_of(stage).rank(build_of(stage, found.version) for found in ended.values())

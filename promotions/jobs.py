@@ -90,7 +90,12 @@ def read_history(stage_id: int) -> None:
 @app.task(name="promotions.look_at_stage")
 def look_at_stage(stage_id: int) -> None:
     """See whether something newer may go to a Stage that promotes automatically."""
-    automation.look_at(stage_id)
+    try:
+        automation.look_at(stage_id)
+    except Exception as error:
+        # The outermost loop: the other Stages must not wait for a defect at this one.
+        log.exception("a stage could not be looked at", stage=stage_id)
+        automation.poison(stage_id, error)
 
 
 @app.periodic(cron="* * * * * */10")

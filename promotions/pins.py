@@ -54,7 +54,8 @@ def may_pin(user: User, stage: Stage) -> list[Refusal]:
 
 
 def pin(stage: Stage, version: ImageVersion, *, by: User, reason: str) -> Pin:
-    """Keep the Stage at a version: nothing is promoted there automatically. What is under way goes on.
+    """Keep the Stage at a version: nothing is promoted there automatically. What has begun goes on, and
+    so does what somebody approved; what Slipway asked for alone is withdrawn.
 
     Raises Refused, and StaleState when it is pinned already.
     """
@@ -95,6 +96,8 @@ def _set(
     promotion: Promotion | None = None,
 ) -> Pin:
     with transaction.atomic():
+        # A request of Slipway's at the same moment sees the pin, or is seen by whoever sets it.
+        Stage.objects.select_for_update(no_key=True).get(pk=stage.pk)
         made = Pin.objects.create(
             stage=stage,
             version=version,

@@ -81,6 +81,8 @@ def gather(
         evidence=gathering.evidence(stage, version, rules),
         checks=gathering.checks(promotion, rules),
         release=releases.turn_of(promotion, now) if promotion and promotion.release_id else None,
+        # What Slipway takes back by itself has its own manners (retreat.py).
+        held_back="" if rolling_back else gathering.held_back(stage, visitor),
         schedule=gathering.schedule(promotion),
         skipped=rules.skipped
         | gathering.broken_glass(stage, promotion, rules)

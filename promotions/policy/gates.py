@@ -134,6 +134,13 @@ def not_requested_twice(facts: Facts) -> Refusal | None:
     return None
 
 
+def not_against_people(facts: Facts) -> Refusal | None:
+    """For what Slipway asks by itself; people may ask although a version is pinned."""
+    if not facts.held_back:
+        return None
+    return Refusal("automation", facts.held_back, _("a developer"), Weight.HOLDS)
+
+
 def change_computable(facts: Facts) -> Refusal | None:
     if not facts.change_problem:
         return None
@@ -188,6 +195,7 @@ GATES: dict[Act, tuple[Gate, ...]] = {
         not_there_yet,
         nothing_running,
         not_requested_twice,
+        not_against_people,
         change_computable,
         not_locked,
         not_blocked,

@@ -22,13 +22,14 @@ from promotions.models import (
     FreezeWindow,
     ImageVersion,
     Lock,
+    Pin,
     Promotion,
     Residence,
     Schedule,
     Stage,
     StageState,
 )
-from promotions.policy.access import holds, keepers
+from promotions.policy.access import Visitor, holds, is_system, keepers
 from promotions.policy.rules import PREVIOUS, Rules
 from promotions.policy.terms import (
     BlockFact,
@@ -340,3 +341,36 @@ def schedule(promotion: Promotion | None) -> ScheduleFact | None:
         return None
     last = found.until or found.not_before + settings.SCHEDULE_GRACE
     return ScheduleFact(found.not_before, last, found.until is not None, found.time_zone, found.refused)
+
+
+def pin_sentence(pin: Pin) -> str:
+    """Return who keeps a Stage at a version, and why."""
+    words = {"version": pin.version.label, "person": pin.set_by_name, "reason": pin.reason}
+    return _("pinned to %(version)s by %(person)s because: %(reason)s") % words
+
+
+def gives_way(promotion: Promotion) -> bool:
+    """What Slipway asked for gives way to something newer until somebody has begun to decide on it."""
+    return (
+        promotion.status == PromotionStatus.REQUESTED
+        and promotion.requested_by is not None
+        and is_system(promotion.requested_by)
+        and not promotion.approvals.filter(fallen_at=None).exists()
+    )
+
+
+def held_back(stage: Stage, actor: Visitor) -> str:
+    """Return what people want at a Stage that automatic promotion must not work against, "" for nothing.
+
+    It is asked again under the Stage's lock, so that a pin or a request of the same moment counts.
+    """
+    if not is_system(actor):
+        return ""
+    pin = Pin.objects.filter(stage=stage, lifted_at=None).select_related("version").first()
+    if pin is not None:
+        return _("%(stage)s is %(pinned)s") % {"stage": stage, "pinned": pin_sentence(pin)}
+    other = stage.promotions.open().select_related("version", "requested_by").first()
+    if other is None or gives_way(other):
+        return ""
+    words = {"number": other.pk, "version": other.version.label, "person": other.requested_by_name}
+    return _("Promotion #%(number)d of %(version)s by %(person)s is open.") % words

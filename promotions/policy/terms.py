@@ -232,3 +232,4 @@ class Facts:
     release: ReleaseFact | None = None
     schedule: ScheduleFact | None = None
     skipped: frozenset[str] = frozenset()
+    held_back: str = ""

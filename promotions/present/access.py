@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from promotions.choices import Role
 from promotions.models import RoleGrant, Stage
-from promotions.policy.access import ROLES, grants_for, holders
+from promotions.policy.access import ROLES, SYSTEM_ACCOUNT, grants_for, holders
 from promotions.workflow import person_name
 
 
@@ -32,6 +32,8 @@ def stage_access(stage: Stage) -> list[PersonRow]:
     prefetch_related_objects(people, "groups")
     grants = list(grants_for(stage).select_related("user", "group", "application", "environment"))
     rows = [_row(person, grants, stage) for person in people]
+    if stage.promotes_automatically:
+        rows.append(_slipway())
     return sorted(rows, key=lambda row: (-ROLES.index(Role(row.role)), row.username))
 
 
@@ -43,6 +45,18 @@ def _row(person: User, grants: list[RoleGrant], stage: Stage) -> PersonRow:
     because = [_because(grant) for grant in own] + [_("superuser")] * person.is_superuser
     return PersonRow(
         person.username, person_name(person), role, str(role.label), tuple(_may(role, stage)), tuple(because)
+    )
+
+
+def _slipway() -> PersonRow:
+    """Nobody's account: what it may is the catalogue's word for this Stage."""
+    return PersonRow(
+        SYSTEM_ACCOUNT,
+        "Slipway",
+        Role.DEVELOPER,
+        _("automation"),
+        (_("ask for the newest version"),),
+        (_("the catalogue: promote: automatically"),),
     )
 
 

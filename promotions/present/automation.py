@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from promotions.automation import order_name, pin_sentence
-from promotions.choices import AutomationState
-from promotions.models import Automation, Pin, Stage
+from promotions.automation import order_name
+from promotions.choices import AutomationState, PromotionStatus
+from promotions.models import Automation, ImageVersion, Pin, Promotion, Stage
+from promotions.pins import build_of, ordering_of
+from promotions.policy.gathering import pin_sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +69,23 @@ def _sentence(stage: Stage, row: Automation | None) -> str:
             % words
         )
     return _("Promotes automatically (newest by %(order)s). %(message)s") % words
+
+
+def direction(stage: Stage, running: ImageVersion | None, version: ImageVersion) -> str:
+    """Return whether a choice goes up or down by the order; "" where that can't be told.
+
+    It is information and forbids nothing (reference tag-ordering.md rule 12).
+    """
+    if running is None or running.pk == version.pk:
+        return ""
+    found = ordering_of(stage).compare(build_of(stage, version), build_of(stage, running))
+    words = {1: _("an upgrade by %(order)s"), -1: _("a downgrade by %(order)s"), 0: _("equal by %(order)s")}
+    return words[found] % {"order": order_name(stage)} if found is not None else ""
+
+
+def gives_way(stage: Stage) -> Promotion | None:
+    """Return the open promotion that a new request would replace: the one that has not begun to write."""
+    found = stage.promotions.open().select_related("version", "schedule").first()
+    if found is None or (found.status == PromotionStatus.RUNNING and not found.waits_in_line):
+        return None
+    return found

@@ -15,6 +15,7 @@ from promotions.models import Application, ImageVersion, Promotion, Stage
 from promotions.policy import Refused, Weight, stopping
 from promotions.policy.rules import Rules
 from promotions.policy.schedule import BadTime, When
+from promotions.present.automation import direction, gives_way
 from promotions.present.choosing import choosing
 from promotions.present.commits import contents
 from promotions.present.diff import parse_diff
@@ -142,6 +143,8 @@ def _confirmation(
         "back_url": wish.rollback_of.get_absolute_url() if wish.rollback_of else stage.get_absolute_url(),
         "is_rollback": wish.rolls_back,
         "break_glass_url": _through_glass(request, wish, preview),
+        "direction": direction(stage, running, version),
+        "gives_way": gives_way(stage),
         "action_url": request.path,
         **(problem_context(error) if isinstance(error, StaleState) else {}),
     }

@@ -48,6 +48,16 @@ def test_a_card_says_how_automatic_promotion_stands(
     assert "(newest by semver). Nothing newer is known by semver." in html(client, url)
 
 
+def test_who_may_do_what_here_names_slipway(
+    stage: Stage, catalogue: cast.Catalogue, people: cast.People, sign_in: SignIn
+) -> None:
+    shown = html(sign_in(people.viewer), reverse("stage-access", args=["flask-k8s-example", "production"]))
+    assert "ask for the newest version" in shown
+    assert "the catalogue: promote: automatically" in shown
+    shown = html(sign_in(people.viewer), reverse("stage-access", args=["flask-k8s-example", "dev"]))
+    assert "ask for the newest version" not in shown
+
+
 def test_a_stage_that_people_promote_to_says_nothing_of_it(catalogue: cast.Catalogue) -> None:
     card = stage_card(str(catalogue.production.pk))
     assert card is not None
@@ -111,3 +121,29 @@ def test_a_promotion_is_asked_for_a_set_time_and_its_page_says_when(
     assert "9:30 p.m. UTC (UTC), if every gate is open then." in page
     assert "set a time for it" in page
     assert "It is scheduled for" in page
+
+
+def test_the_question_says_which_way_it_goes_and_what_gives_way(
+    reachable: cast.Catalogue, people: cast.People, sign_in: SignIn
+) -> None:
+    """Reference tag-ordering.md rule 12: a label, never a refusal."""
+    image = reachable.newer.image
+    older, newest = (cast.make_version(image, tag, commit=tag[0] * 40) for tag in ("0.9.0", "7.0.0"))
+    cast.make_promotion(reachable, people.requester)
+    client = sign_in(people.requester)
+    for version, words in ((older, "a downgrade by semver"), (newest, "an upgrade by semver")):
+        shown = html(client, reverse("promote", args=["flask-k8s-example", "production", version.pk]))
+        assert words in shown
+        assert "of 1.1.0 has not begun and gives way to this one." in shown
+
+
+def test_who_rolls_back_reads_that_it_pins(
+    stage: Stage, reachable: cast.Catalogue, people: cast.People, sign_in: SignIn
+) -> None:
+    ended = {"status": "succeeded", "target_commit": "b" * 40, "finished_at": timezone.now()}
+    forward = cast.make_promotion(
+        reachable, people.requester, version=reachable.old, from_version=reachable.newer, **ended
+    )
+    shown = html(sign_in(people.requester), reverse("promotion-roll-back", args=[forward.pk]))
+    assert "Rolling back pins the stage to this version" in shown
+    assert "At a set time" not in shown

@@ -108,6 +108,14 @@ TABLE: list[Row] = [
         "an administrator",
     ),
     row(
+        {Act.REQUEST},
+        {"held_back": "shop / Production is pinned to 1.0.0 by Ada Weber because: the fair"},
+        "automation",
+        "shop / Production is pinned to 1.0.0 by Ada Weber because: the fair",
+        "a developer",
+        W,
+    ),
+    row(
         {Act.APPROVE},
         {"actor_is_approver": False},
         "role",

@@ -249,7 +249,13 @@ def test_broken_glass_is_able_to_lead_past_each_gate_it_names_and_past_no_other(
 
 def test_every_gate_before_the_write_is_asked_again_at_the_write() -> None:
     """What guards the request by the state of the world guards the run, too."""
-    about_the_asker = {"developer_role", "promotable", "not_there_yet", "nothing_running"}
+    about_the_asker = {
+        "developer_role",
+        "promotable",
+        "not_there_yet",
+        "nothing_running",
+        "not_against_people",
+    }
     about_the_request = {"not_requested_twice", "change_computable"}
     asked_once = {gate.__name__ for gate in GATES[Act.REQUEST]} - {gate.__name__ for gate in GATES[Act.RUN]}
     assert asked_once == about_the_asker | about_the_request

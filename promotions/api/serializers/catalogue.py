@@ -8,7 +8,6 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from promotions.api.serializers.bodies import RefusalSerializer
-from promotions.automation import pin_sentence
 from promotions.choices import AutomationState, Role
 from promotions.models import (
     Application,
@@ -21,6 +20,7 @@ from promotions.models import (
     StageState,
 )
 from promotions.pins import ordering_of
+from promotions.policy.gathering import pin_sentence
 from promotions.present.access import PersonRow
 
 
