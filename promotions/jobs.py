@@ -163,9 +163,10 @@ def read_freezes(timestamp: int) -> None:
 @app.periodic(cron="*/10 * * * *")
 @app.task(name="promotions.tidy", queueing_lock="tidy")
 def tidy(timestamp: int) -> None:
-    """Drop announcements no open page can still need, and jobs that are done."""
+    """Drop announcements no open page can still need, and what was told long ago."""
     live.forget_old()
     throttle.forget_old()
+    sending.forget_old()
     head = AuditHead.objects.filter(pk=1).first()
     if head is not None:
         # An anchor outside of the database: `manage.py verify_audit --head` finds it in the chain again.

@@ -50,6 +50,9 @@ def tell(promotion: Promotion, event: str, *, by: str, message: str = "") -> Non
 
     Whose approval it waits for is told to these people alone: `telling.watching` finds out who they are.
     """
+    if event not in Event.values:
+        # A status that nobody can ask to hear of, such as running.
+        return
     news = of_promotion(promotion, _event(promotion, event), by=by, message=message)
     if news.event == Event.REQUESTED:
         put(news, rooms(news), ())

@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 
 from integrations import notify
 from integrations.errors import IntegrationError
-from promotions.choices import Event, Personal, PromotionStatus
+from promotions.choices import OPEN_STATUSES, Event, Personal, PromotionStatus
 from promotions.models import Application, Notification, NotificationChannel
 from promotions.policy.access import may_see_machinery, visible_applications
 from promotions.secrets import SecretMissing, resolve
@@ -29,6 +29,7 @@ MOST_TRIES = 12
 # Later than that it is no news.
 NEWS_FOR = timedelta(hours=6)
 _LONGEST_PAUSE = 900.0
+_KEPT_FOR = timedelta(days=90)
 # How long a worker may take over one message before another one takes it for dead.
 _LEASE = timedelta(minutes=5)
 # What completes an address must not end up as another part of it (a list of addresses, a room).
@@ -50,6 +51,12 @@ def send_due() -> int:
             log.exception("a notification could not be sent", notification=due.pk)
             _failed(due, type(error).__name__)
     return sent
+
+
+def forget_old() -> None:
+    """Drop what was told long ago. While a wait lasts its messages stay, or it would be told again."""
+    old = Notification.objects.filter(due_at=None, created_at__lt=timezone.now() - _KEPT_FOR)
+    old.exclude(promotion__status__in=OPEN_STATUSES).delete()
 
 
 def is_due() -> bool:

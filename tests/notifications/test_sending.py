@@ -16,6 +16,7 @@ from promotions.telling.sending import Unaddressable, address, whereabouts
 from promotions.workflow import transition
 from tests import cast
 from tests.notifications.conftest import Room, channel, direct
+from tests.notifications.mailbox import mailbox
 
 pytestmark = pytest.mark.django_db
 
@@ -143,6 +144,19 @@ def test_a_channel_in_trouble_keeps_its_last_error_until_it_works_again(
     assert mended.told_at is not None
 
 
+def test_what_was_told_long_ago_is_forgotten_but_for_what_still_waits(promotion: Promotion) -> None:
+    old = timezone.now() - timedelta(days=91)
+    to = channel()
+    write(to, promotion, "told", due_at=None, created_at=old)
+    write(to, promotion, "due", created_at=old)
+    write(to, promotion, "lately", due_at=None)
+    sending.forget_old()
+    assert Notification.objects.count() == 3
+    Promotion.objects.update(status="failed", finished_at=timezone.now())
+    sending.forget_old()
+    assert set(Notification.objects.values_list("title", flat=True)) == {"due", "lately"}
+
+
 def test_a_missing_secret_is_named_by_its_reference(room: Room, promotion: Promotion) -> None:
     write(channel(url="env:NOBODY_SET_THIS"), promotion, "a")
     sending.send_due()
@@ -190,6 +204,21 @@ def test_a_personal_channel_without_a_place_for_the_person_reaches_nobody(
     """Its messages would go to a room that everybody reads."""
     with pytest.raises(Rejected, match=r"no \{username\} in it"):
         address(direct(url="env:CHAT_URL"), people.requester)
+
+
+def test_mail_goes_to_the_persons_address_alone(
+    promotion: Promotion, people: cast.People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By SMTP, as a real mail server would get it; plain text, the link last."""
+    with mailbox() as (host, letters):
+        monkeypatch.setenv("MAIL_URL", f"mailto://{host}?from=slipway@example.com&to={{email}}")
+        mail = channel(slug="mail", url="env:MAIL_URL", personal="email")
+        write(mail, promotion, "flask: approved", person=people.approver, link="https://s.example/p/7/")
+        assert sending.send_due() == 1, Notification.objects.get().problem
+    (letter,) = letters
+    assert letter.to == ["approver@example.com"]
+    assert letter.message["Subject"] == "flask: approved"
+    assert letter.text.strip().endswith("https://s.example/p/7/")
 
 
 @pytest.mark.parametrize(
