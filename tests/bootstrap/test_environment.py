@@ -64,13 +64,24 @@ class Checkout:
         return done.returncode, done.stdout + done.stderr
 
 
-@pytest.fixture
-def checkout(tmp_path: Path) -> Checkout:
-    root = tmp_path / "checkout"
+def new_checkout(folder: Path) -> Checkout:
+    root = folder / "checkout"
     root.mkdir()
     made = Checkout(root)
     made.require("1.0", wheel(root / "wheels", "1.0"))
     return made
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    return new_checkout(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def first_start_with_pip(tmp_path_factory: pytest.TempPathFactory) -> tuple[Checkout, int, str]:
+    """A first start without uv, its exit code and output. It takes seconds: whoever changes it, copies it."""
+    made = new_checkout(tmp_path_factory.mktemp("pip"))
+    return made, *made.start()
 
 
 def path_with_uv() -> str:
@@ -82,8 +93,10 @@ def path_with_uv() -> str:
     return f"{path}:{Path(uv).parent}"
 
 
-def test_without_uv_pip_installs_and_the_next_start_installs_nothing(checkout: Checkout) -> None:
-    code, output = checkout.start()
+def test_without_uv_pip_installs_and_the_next_start_installs_nothing(
+    first_start_with_pip: tuple[Checkout, int, str],
+) -> None:
+    checkout, code, output = first_start_with_pip
     assert code == 0, output
     assert f"inside {checkout.root}/.venv" in output
     assert checkout.start() == (0, f"inside {checkout.root}/.venv\n")

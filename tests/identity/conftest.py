@@ -71,7 +71,7 @@ class Way:
 
     def visit(self, url: str) -> str:
         """Follow the provider's redirect; return the path and query it leads back to."""
-        back = httpx.get(url, trust_env=False, follow_redirects=False).headers["location"]
+        back = httpx.get(url, trust_env=False, verify=False, follow_redirects=False).headers["location"]
         parts = urlsplit(back)
         return f"{parts.path}?{parts.query}"
 

@@ -90,7 +90,7 @@ class Api(httpx.Client):
     def __init__(self, box: InThread, token: str, project: str = MANIFEST) -> None:
         headers = {"PRIVATE-TOKEN": token} if token else {}
         base = f"{box.urls['gitlab']}/api/v4/projects/{quote(project, safe='')}"
-        super().__init__(base_url=base, headers=headers, timeout=20, trust_env=False)
+        super().__init__(base_url=base, headers=headers, timeout=20, trust_env=False, verify=False)
 
     def tip(self, branch: str) -> str:
         """Return a branch's commit."""
