@@ -236,7 +236,9 @@ def _halt(promotion: Promotion, result: StepResult, refused: list[Refusal]) -> b
     if timezone.now().timestamp() - since > _GATE_PATIENCE.total_seconds():
         _end(promotion, result, Status.ERRORED, _sentence(refused))
         return False
-    held = Waiting(_sentence(refused), look_in=_pause(refused), data={"held_since": since})
+    # What holds it may have been seen outside: the next look sees it anew.
+    data = {"held_since": since, "looked_afresh_at": 0}
+    held = Waiting(_sentence(refused), look_in=_pause(refused), data=data)
     return _wait(promotion, result, held)
 
 

@@ -13,7 +13,16 @@ from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from promotions.choices import DeliveryOutcome, Risk, Role, RunStatus, UpstreamState, Vendor, WriteMode
+from promotions.choices import (
+    DeliveryOutcome,
+    PromotionStatus,
+    Risk,
+    Role,
+    RunStatus,
+    UpstreamState,
+    Vendor,
+    WriteMode,
+)
 from promotions.models import (
     Application,
     BreakGlass,
@@ -25,6 +34,7 @@ from promotions.models import (
     ImageVersion,
     PipelineRun,
     Promotion,
+    Release,
     ReviewTask,
     RoleGrant,
     Stage,
@@ -276,6 +286,21 @@ def make_review(promotion: Promotion, by: User, *gates: str) -> ReviewTask:
         change_hash=promotion.change_hash,
     )
     return ReviewTask.objects.create(promotion=promotion, glass=glass, person=by)
+
+
+def make_member(catalogue: Catalogue, by: User, **fields: object) -> Promotion:
+    """A promotion of a Release to dev that is through."""
+    release = Release.objects.create(
+        name="November", reason="Go", requested_by=by, requested_by_name=by.get_full_name()
+    )
+    values: dict[str, object] = {
+        "stage": catalogue.dev,
+        "version": catalogue.dev_build,
+        "release": release,
+        "status": PromotionStatus.SUCCEEDED,
+        "finished_at": timezone.now(),
+    }
+    return make_promotion(catalogue, by, **{**values, **fields})
 
 
 def make_run(catalogue: Catalogue, *, log: str = "cloning\ndone\n", **fields: object) -> PipelineRun:

@@ -20,6 +20,8 @@ def test_every_fragment_is_on_its_page_exactly_as_it_is_pushed(
     catalogue: cast.Catalogue, people: cast.People, sign_in: SignIn
 ) -> None:
     promotion = cast.make_promotion(catalogue, people.requester)
+    member = cast.make_member(catalogue, people.requester)
+    assert member.release
     run = cast.make_run(catalogue)
     cast.make_delivery(catalogue)
     cast.make_upstream(catalogue.gitlab, "branches")
@@ -39,6 +41,7 @@ def test_every_fragment_is_on_its_page_exactly_as_it_is_pushed(
             ("runs", application.pk),
         ],
         promotion.get_absolute_url(): [("promotion", promotion.pk)],
+        member.release.get_absolute_url(): [("member", member.pk)],
         run.get_absolute_url(): [("run", run.pk), ("log", f"{run.pk}/{log.pk}")],
         "/deliveries/": [("deliveries", "all")],
     }

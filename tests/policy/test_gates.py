@@ -26,6 +26,7 @@ from promotions.policy.terms import (
     Evidence,
     FreezeFact,
     LockFact,
+    ReleaseFact,
     ScheduleFact,
     Seat,
     UpstreamFact,
@@ -74,6 +75,7 @@ FREEZE = FreezeFact("Year's end", NOON + 2 * H)
 EVERYWHERE = {Act.REQUEST, Act.APPROVE, Act.RUN}
 BEFORE = {Act.REQUEST, Act.RUN}
 E, D, W = Weight.ENDS, Weight.DEFERS, Weight.HOLDS
+ON = "a developer, by trying it again or aborting the release"
 LATE = "a developer, by trying it again or asking anew"
 Row = tuple[set[Act], dict[str, Any], str, str, str, Weight, datetime | None]
 
@@ -345,6 +347,47 @@ TABLE: list[Row] = [
     ),
     row(
         {Act.RUN},
+        {"release": ReleaseFact(3, stopped=(("#8 worker / Production", "The checks are red."),))},
+        "release",
+        "Release #3 has stopped: #8 worker / Production did not succeed. The checks are red.",
+        ON,
+        W,
+    ),
+    row(
+        {Act.RUN},
+        {"release": ReleaseFact(3, unapproved=("#8 worker / Production",))},
+        "release",
+        "Release #3 goes together, and this is not approved yet: #8 worker / Production.",
+        "its approvers",
+        W,
+    ),
+    row(
+        {Act.RUN},
+        {"release": ReleaseFact(3, ahead=("#8 worker / Production",))},
+        "release",
+        "In release #3 this goes first: #8 worker / Production.",
+        "nobody needs to",
+        W,
+    ),
+    row(
+        {Act.RUN},
+        {"release": ReleaseFact(3, unhealthy=(("worker / Staging", "Degraded"),))},
+        "release",
+        "Release #3 goes on when worker / Staging is healthy again: it is Degraded.",
+        ON,
+        W,
+    ),
+    row(
+        {Act.RUN},
+        {"release": ReleaseFact(3, resumes=NOON + H)},
+        "release",
+        "Release #3 pauses between two waves until May 2, 2026, 1 p.m..",
+        "nobody needs to",
+        W,
+        NOON + H,
+    ),
+    row(
+        {Act.RUN},
         {"schedule": ScheduleFact(NOON + H, NOON + 2 * H, False, "Europe/Berlin")},
         "schedule",
         "It is scheduled for May 2, 2026, 3 p.m. CEST.",
@@ -427,6 +470,7 @@ def test_what_looks_alike_but_is_fine_passes(fine: dict[str, Any]) -> None:
 
 
 NEVER_PASSED = {
+    "release",
     "role",
     "four-eyes",
     "author",

@@ -77,15 +77,15 @@ def test_an_emergency_stop_halts_what_is_approved_and_its_end_lets_it_go(
 def test_a_lock_set_while_a_step_runs_stops_it_before_its_outside_effect(
     approved: Promotion, git: SmallGitLab, people: cast.People
 ) -> None:
-    """The gates were asked before the step; the lock comes while it reads the tree."""
+    """The gates were asked before the step; the lock comes while it looks at the branch."""
 
     def lock_now(exchange: object) -> None:
         if not Lock.objects.exists():
             Lock.objects.create(reason="An incident", set_by_name="Mar Costa")
         connection.close()  # this thread's own
-        exchange.answer(Answer(git._tree(exchange)))  # type: ignore[attr-defined]
+        exchange.answer(Answer(git._branch(exchange)))  # type: ignore[attr-defined]
 
-    path = f"/api/v4/projects/{cast.MANIFEST_PROJECT.replace('/', '%2F')}/repository/tree"
+    path = f"/api/v4/projects/{cast.MANIFEST_PROJECT.replace('/', '%2F')}/repository/branches/main"
     git.server.on("GET", path, lock_now)
     halted = advanced(approved)
     assert (halted.status, halted.step) == (S.RUNNING, "write")
