@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from integrations.errors import IntegrationError
-from promotions import changes, engine, operations
+from promotions import changes, engine, governing, operations
 from promotions.choices import Decision, PromotionKind, PromotionStatus
 from promotions.models import ImageVersion, Promotion, Release, Stage
 from promotions.models.release import hash_of
@@ -271,6 +271,23 @@ def reject(release: Release, *, by: User, change_hash: str, comment: str) -> Non
 def _why_not(promotion: Promotion, by: User) -> list[Refusal]:
     facts = gather(promotion.stage, promotion.version, by, promotion=promotion)
     return [_named(promotion.stage, why) for why in refusals(Act.APPROVE, facts)]
+
+
+def except_from_freeze(release: Release, *, by: User, change_hash: str, reason: str) -> None:
+    """Let all of it go that a freeze holds. Raises Refused and StaleState."""
+    with transaction.atomic():
+        frozen = [each for each in _held(release, change_hash) if each.is_open and is_frozen(each)]
+        if not frozen:
+            message = _("Nothing of %(release)s is held by a freeze.") % {"release": release}
+            raise Refused([Refusal("freeze", message, _("nobody needs to"))])
+        for each in frozen:
+            governing.except_from_freeze(each, by=by, change_hash=each.change_hash, reason=reason)
+
+
+def is_frozen(promotion: Promotion) -> bool:
+    """Tell whether a freeze without an exception holds the promotion."""
+    facts = gather(promotion.stage, promotion.version, None, promotion=promotion)
+    return any(why.gate == "freeze" for why in refusals(Act.RUN, facts))
 
 
 def abort(release: Release, *, by: User, reason: str) -> None:

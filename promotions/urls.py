@@ -83,6 +83,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{_whole}state/", releases.release_state, name="release-state"),
     path(f"{_whole}approve/", releases.approve, name="release-approve"),
     path(f"{_whole}reject/", releases.reject, name="release-reject"),
+    path(f"{_whole}freeze-exception/", releases.freeze_exception, name="release-freeze-exception"),
     path(f"{_whole}abort/", releases.abort, name="release-abort"),
     path(f"{_whole}retry/", releases.retry, name="release-retry"),
     path(f"{_whole}roll-back/", releases.roll_back, name="release-roll-back"),

@@ -269,6 +269,11 @@ class System:
         with psycopg.connect(self.environ["DATABASE_URL"]) as connection:
             connection.execute(SET_MODE, [mode, team_branch])
 
+    def execute(self, code: str, *arguments: str) -> None:
+        """Run code among the product's own, as its keeper may."""
+        command = [sys.executable, "-c", code, *arguments]
+        subprocess.run(command, cwd=ROOT, env=self.environ, check=True)
+
     def calm(self) -> None:
         """Take every fault away and leave nothing open, so that the next test finds an ordinary day."""
         self.play("calm")

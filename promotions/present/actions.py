@@ -61,13 +61,19 @@ class Candidates:
 
 def of_promotion(promotion: Promotion, user: User) -> list[Action]:
     """Return the buttons under a promotion, in the order of their weight."""
-    if promotion.release is not None:
-        # It is decided, stopped and tried again as a whole.
-        text = _("Go to %(release)s …") % {"release": promotion.release.name}
-        return [
-            Action("release", text, promotion.release.get_absolute_url(), tone="main"),
-            *_way_back(promotion, user),
-        ]
+    actions = _of_one(promotion, user)
+    if promotion.release is None:
+        return actions
+    # It is decided, stopped and tried again as a whole.
+    text = _("Go to %(release)s …") % {"release": promotion.release.name}
+    whole = Action("release", text, promotion.release.get_absolute_url(), tone="main")
+    return [whole, *(action for action in actions if action.name not in _OF_THE_WHOLE)]
+
+
+_OF_THE_WHOLE = ("approve", "reject", "retry", "abort", "except")
+
+
+def _of_one(promotion: Promotion, user: User) -> list[Action]:
     facts = gather(promotion.stage, promotion.version, user, promotion=promotion)
     actions: list[Action] = []
     if promotion.status == PromotionStatus.REQUESTED:

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from promotions import releases
+from promotions import governing, releases
 from promotions.choices import PromotionStatus, Role
 from promotions.models import ImageVersion, Promotion, Release, Stage
 from promotions.policy import Act, Refusal, gather, refusals
@@ -135,6 +135,11 @@ def actions(release: Release, members: Sequence[Promotion], user: User) -> list[
             Action("approve", _("Approve …"), _url(release, "approve"), tone="main", refusals=why),
             Action("reject", _("Reject …"), _url(release, "reject"), tone="danger", refusals=why),
         ]
+    frozen = [each for each in members if each.is_open and releases.is_frozen(each)]
+    if frozen:
+        why = tuple(dict.fromkeys(why for each in frozen for why in governing.may_except(user, each)))
+        url = _url(release, "freeze-exception")
+        found.append(Action("except", _("Let it go during the freeze …"), url, refusals=why))
     role = _role(members, user)
     if any(each.is_retryable for each in members):
         found.append(

@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from promotions import releases as operations
-from promotions.forms import AbortForm, ApproveForm, PromoteForm, RejectForm, ReleaseForm
+from promotions.forms import AbortForm, ApproveForm, ExceptionForm, PromoteForm, RejectForm, ReleaseForm
 from promotions.models import Environment, ImageVersion, Release
 from promotions.policy import Refused, Weight
 from promotions.present import releases as present
@@ -174,6 +174,26 @@ def reject(request: PageRequest, release: Release) -> HttpResponse:
         words,
         lambda said: operations.reject(
             release, by=request.user, change_hash=said["seen_hash"], comment=said["comment"]
+        ),
+    )
+
+
+@requires(Permission.SEE_APPLICATION, "GET", "POST")
+def freeze_exception(request: PageRequest, release: Release) -> HttpResponse:
+    form = ExceptionForm(request.POST or None, initial={"seen_hash": release.change_hash})
+    words = {
+        "question": _("Let this release go during the freeze?"),
+        "note": _("The exception is for exactly this change, and stands in the audit trail with your name."),
+        "button": _("Grant the exception"),
+        "tone": "danger",
+    }
+    return _decide(
+        request,
+        release,
+        form,
+        words,
+        lambda said: operations.except_from_freeze(
+            release, by=request.user, change_hash=said["seen_hash"], reason=said["reason"]
         ),
     )
 

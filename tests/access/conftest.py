@@ -17,6 +17,7 @@ from promotions.models import (
     ApiToken,
     AuditEntry,
     Environment,
+    FreezeWindow,
     Lock,
     NotificationChannel,
     Pin,
@@ -219,6 +220,8 @@ def bodies(catalogue: cast.Catalogue) -> dict[str, dict[str, Any]]:
             "seen_hash": hash_of([(stage, version, seen.hash)]),
         },
         "release-reject": {"comment": "No"},
+        "release-freeze-exception": {"reason": "A security hole"},
+        "api-release-freeze-exception": {"reason": "A security hole"},
         "release-abort": {"reason": "No"},
         "release-roll-back": {"reason": "Back", "seen_hash": hash_of([(stage, version, seen.hash)])},
         "api-release-list": {"items": [item], "name": "November", "reason": "Go"},
@@ -275,9 +278,11 @@ def prepare(name: str, world: World) -> None:
             promotion.version, promotion.from_version = world.catalogue.old, world.catalogue.newer
         promotion.save()
         whole = promotion.release.change_hash
-        if name in ("release-approve", "release-reject"):
+        if name.endswith("freeze-exception"):
+            FreezeWindow.objects.create(slug="fair", starts="0 0 * * *", lasts=24 * 60)
+        if name in ("release-approve", "release-reject", "release-freeze-exception"):
             world.bodies.setdefault(name, {})["seen_hash"] = whole
-        elif name in ("api-release-approve", "api-release-reject"):
+        elif name.endswith(("-approve", "-reject", "-freeze-exception")):
             world.bodies.setdefault(name, {})["change_hash"] = whole
     if name == "api-version-unblock":
         world.catalogue.newer.blocks.create(reason="Loses data", set_by_name="Ada Weber")

@@ -15,6 +15,7 @@ from promotions import engine, governing, operations, releases
 from promotions.choices import PromotionKind, PromotionStatus, Role, WriteMode
 from promotions.models import (
     Environment,
+    FreezeWindow,
     ImageVersion,
     Promotion,
     Release,
@@ -208,6 +209,20 @@ def test_a_lock_on_one_of_its_stages_holds_the_whole_commit(farm: Farm, approver
     assert "Release November" not in commits(farm)
     governing.lift(lock, by=approver, reason="Over")
     assert {each.status for each in ended(release)} == {S.SUCCEEDED}
+
+
+def test_an_exception_lets_all_of_it_go_during_a_freeze(farm: Farm, approver: User) -> None:
+    FreezeWindow.objects.create(slug="fair", reason="The fair", starts="0 0 * * *", lasts=24 * 60)
+    release = ask(farm)
+    seen = until(release, lambda seen: "The fair" in seen[2].message)
+    assert {each.status for each in seen} == {S.APPROVED}
+    whole = release.change_hash
+    with pytest.raises(Refused, match="is not an approver"):
+        releases.except_from_freeze(release, by=farm.person, change_hash=whole, reason="Now")
+    releases.except_from_freeze(release, by=approver, change_hash=whole, reason="A security hole")
+    assert {each.status for each in ended(release)} == {S.SUCCEEDED}
+    with pytest.raises(Refused, match="held by a freeze"):
+        releases.except_from_freeze(release, by=approver, change_hash=whole, reason="Again")
 
 
 def test_its_promotions_are_acted_on_together_only(farm: Farm, approver: User) -> None:

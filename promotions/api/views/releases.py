@@ -17,6 +17,7 @@ from promotions import releases
 from promotions.api.serializers.bodies import (
     AbortRequest,
     ApprovalRequest,
+    ExceptionRequest,
     Nothing,
     RejectionRequest,
     RollBackRequest,
@@ -116,6 +117,16 @@ class Releases(Records[Release]):
         """Reject it: all of it ends; the comment says why."""
         release, body = self.get_object(), said(RejectionRequest, request)
         releases.reject(release, by=caller(request), change_hash=body["change_hash"], comment=body["comment"])
+        return self._answer(release)
+
+    @extend_schema(request=ExceptionRequest, responses=_DONE)
+    @action(detail=True, methods=["post"], url_path="freeze-exception")
+    def freeze_exception(self, request: Request, pk: str) -> Response:
+        """Let all of it go that a freeze holds; an approver's, never the requester's."""
+        release, body = self.get_object(), said(ExceptionRequest, request)
+        releases.except_from_freeze(
+            release, by=caller(request), change_hash=body["change_hash"], reason=body["reason"]
+        )
         return self._answer(release)
 
     @extend_schema(request=AbortRequest, responses=_DONE)
