@@ -25,8 +25,7 @@ class Room:
         self.forget()
 
     def forget(self) -> None:
-        self.heard: list[dict[str, str]] = []
-        self.paths: list[str] = []
+        self.posts: list[tuple[str, dict[str, str]]] = []
         self.status = 200
         self.deaf: set[str] = set()
 
@@ -34,9 +33,16 @@ class Room:
         path = exchange.request.path.rstrip("/")
         status = 503 if path in self.deaf else self.status
         if status == 200:
-            self.heard.append(json.loads(exchange.request.body))
-            self.paths.append(path)
+            self.posts.append((path, json.loads(exchange.request.body)))
         exchange.answer(Answer(b"", status=status))
+
+    @property
+    def heard(self) -> list[dict[str, str]]:
+        return [said for _path, said in self.posts]
+
+    @property
+    def paths(self) -> list[str]:
+        return [path for path, _said in self.posts]
 
     def address(self, path: str = "/secret-path") -> str:
         return f"json://{self.server.host}{path}"

@@ -17,6 +17,7 @@ from promotions.workflow import transition
 from tests import cast
 from tests.notifications.conftest import Room, channel, direct
 from tests.notifications.mailbox import mailbox
+from tests.workflow.conftest import at_once
 
 pytestmark = pytest.mark.django_db
 
@@ -122,6 +123,20 @@ def test_what_a_worker_took_is_left_to_it_until_it_must_be_dead(room: Room, prom
     Notification.objects.filter(title="a").update(due_at=timezone.now() - timedelta(seconds=1))
     assert sending.send_due() == 2
     assert titles(room) == ["a", "b"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_workers_at_one_moment_say_each_thing_once_and_in_order(room: Room, promotion: Promotion) -> None:
+    """Really at once, on PostgreSQL."""
+    names = [f"{number:02}" for number in range(12)]
+    write(channel(), promotion, *names)
+    write(channel(slug="other", url="env:OTHER_URL"), promotion, *names)
+    taken = at_once(sending.send_due, sending.send_due)
+    # One may have found everything in the other's hands; then the next look sends the rest.
+    sending.send_due()
+    assert all(isinstance(each, int) for each in taken)
+    for path in ("/secret-path", "/other"):
+        assert [said["title"] for where, said in room.posts if where == path] == names
 
 
 def test_a_channel_in_trouble_keeps_its_last_error_until_it_works_again(
