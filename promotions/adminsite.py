@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from django.conf import settings
 from django.contrib import admin
@@ -16,6 +17,8 @@ from django.utils.translation import gettext_lazy as _
 
 from promotions.policy.access import may_replay
 
+_answers: WeakKeyDictionary[HttpRequest, bool] = WeakKeyDictionary()
+
 
 def is_site_admin(user: User | AnonymousUser) -> bool:
     """Tell whether the person is an administrator of the whole site: the one right that counts in here.
@@ -23,6 +26,13 @@ def is_site_admin(user: User | AnonymousUser) -> bool:
     Django's own permissions and `is_staff` play no part, so that there is one place to look for who may what.
     """
     return may_replay(user)
+
+
+def may_enter(request: HttpRequest) -> bool:
+    """Tell whether who asks administers the site: a page asks sixty times, and the database once."""
+    if request not in _answers:
+        _answers[request] = is_site_admin(request.user)
+    return _answers[request]
 
 
 def actor(request: HttpRequest) -> User:
@@ -37,7 +47,7 @@ class SlipwayAdminSite(admin.AdminSite):
     index_title = _("Tables")
 
     def has_permission(self, request: HttpRequest) -> bool:
-        return is_site_admin(request.user)
+        return may_enter(request)
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Send strangers to the one sign-in page; who is signed in and is no administrator may not enter."""
@@ -57,19 +67,19 @@ class Editable(admin.ModelAdmin):  # type: ignore[type-arg]
     formfield_overrides = {URLField: {"assume_scheme": "https"}}
 
     def has_module_permission(self, request: HttpRequest) -> bool:
-        return is_site_admin(request.user)
+        return may_enter(request)
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return is_site_admin(request.user)
+        return may_enter(request)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return is_site_admin(request.user)
+        return may_enter(request)
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return is_site_admin(request.user)
+        return may_enter(request)
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return is_site_admin(request.user)
+        return may_enter(request)
 
 
 class ReadOnly(Editable):

@@ -12,11 +12,15 @@ from pytest_django.plugin import DjangoDbBlocker
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Hashing is slow on purpose. Quick for the whole run, for a hash may outlive the test that made it."""
+    """Hashing is slow on purpose. Quick for the whole run, for a hash may outlive the test that made it.
+
+    Every test client would list all static files first: they are looked for when one is asked for.
+    """
     if config.pluginmanager.hasplugin("django"):
         from django.conf import settings
 
         settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+        settings.WHITENOISE_AUTOREFRESH = True
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,6 +17,10 @@ from integrations.shape import one_line
 VENDOR = "render"
 _SECONDS = 20.0
 _MOST_OUTPUT = 16 * 1024 * 1024
+# A preview, the request and each look at the page build the same files, and a program's start costs 0.2 s.
+_MOST_KEPT, _LARGEST_KEPT = 64, 256 * 1024
+_kept: dict[bytes, bytes] = {}
+_keeping = threading.Lock()
 
 
 def kustomize_command() -> list[str]:
@@ -40,6 +46,31 @@ def build(
     `values` are further values files of a chart. Raises Rejected with the program's words when it does not
     build, Unavailable when the program gives no answer in time. Nothing outside a private folder is seen.
     """
+    key = _digest(command, files, root, values)
+    built = _kept.get(key)
+    if built is None:
+        built = _build(command, files, root, values)
+        if len(built) <= _LARGEST_KEPT:
+            _keep(key, built)
+    return built
+
+
+def _digest(command: Sequence[str], files: Mapping[str, bytes], root: str, values: Sequence[str]) -> bytes:
+    """Return what stands for everything the result depends on."""
+    whole = hashlib.sha256(repr((list(command), root, list(values))).encode())
+    for path, content in sorted(files.items()):
+        whole.update(repr((path, len(content))).encode() + content)
+    return whole.digest()
+
+
+def _keep(key: bytes, built: bytes) -> None:
+    with _keeping:
+        if len(_kept) >= _MOST_KEPT:
+            del _kept[next(iter(_kept))]
+        _kept[key] = built
+
+
+def _build(command: Sequence[str], files: Mapping[str, bytes], root: str, values: Sequence[str]) -> bytes:
     with tempfile.TemporaryDirectory(prefix="slipway-render-") as name:
         folder = Path(name) / "files"
         for path, content in files.items():

@@ -9,8 +9,10 @@ import signal
 import sys
 from pathlib import Path
 
-from integrations.sandbox.scenarios import chosen
-from integrations.sandbox.server import Options, Sandbox
+# Where rich is installed, structlog would import all of it for coloured tracebacks, at every start.
+sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
+from integrations.sandbox.scenarios import chosen  # noqa: E402
+from integrations.sandbox.server import Options, Sandbox  # noqa: E402
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:

@@ -28,7 +28,11 @@ DATABASE = "slipway"
 LONGEST_SOCKET_FOLDER = 80
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
-VOLATILE = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+VOLATILE = (
+    *("fsync=off", "synchronous_commit=off", "full_page_writes=off"),
+    # Nobody follows the log, and no table lives long enough to be cleaned.
+    *("wal_level=minimal", "max_wal_senders=0", "autovacuum=off"),
+)
 INITDB = ("--auth=trust", "--encoding=UTF8", "--no-sync", "--locale=C")
 
 

@@ -37,6 +37,16 @@ def test_an_overlay_is_built_with_its_base() -> None:
     assert "image: registry.example.com/shop:1.0.0" in built
 
 
+def test_the_same_files_are_built_once_and_any_other_anew(tmp_path: Path) -> None:
+    starts = tmp_path / "starts"
+    program = tmp_path / "program"
+    program.write_text(f'#!/bin/sh\necho once >> {starts}\ncat "$1"/*\n')
+    program.chmod(0o755)
+    one, other = {"prod/a": b"1", "prod/b": b"2"}, {"prod/a": b"12", "prod/b": b""}
+    assert [render.build([str(program)], files, "prod") for files in (one, other, one)] == [b"12"] * 3
+    assert starts.read_text() == "once\nonce\n"
+
+
 def test_what_does_not_build_is_refused_in_the_program_s_words_without_our_paths() -> None:
     broken = OVERLAY | {"prod/kustomization.yaml": b"resources: [../nowhere]\n"}
     with pytest.raises(Rejected, match="nowhere") as refused:
