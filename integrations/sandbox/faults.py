@@ -50,12 +50,14 @@ class Faults:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        # Real seconds: clients' time limits do not speed up with the world.
         await asyncio.sleep(float(self.world.faults.get("latency", {}).get(self.vendor, 0)))
         error = self._take(scope)
         if error is None:
             await self.app(scope, receive, send)
             return
         if error.get("after"):
+            # The write happens and its answer is lost: the case that makes clients write twice.
             await self.app(scope, receive, _swallow)
         await _misbehave(error, receive, send)
 
@@ -111,6 +113,7 @@ async def _drop(receive: Receive, send: Send) -> None:
 
 def _reply(error: Json) -> tuple[int, dict[str, str], bytes]:
     status = int(error.get("status", 500))
+    # GitLab's shape; others' clients look at the status alone.
     headers = {"Content-Type": "application/json"}
     body: object = {"message": f"{status} {HTTPStatus(status).phrase}"}
     if status == 429:
@@ -131,7 +134,9 @@ def _too_many(error: Json) -> tuple[dict[str, str], object]:
     if error.get("shape") == "api":
         return {"Content-Type": "application/json", "Retry-After": str(wait)}, {"message": text}
     if error.get("shape") == "nested":
+        # Before !206603: no Retry-After, and the sentence one level deeper.
         return {"Content-Type": "application/json"}, {"message": {"error": text}}
+    # The rack level's answer: plain text, before any application code ran.
     reset = time.time() + wait
     return {
         "Content-Type": "text/plain",

@@ -22,6 +22,7 @@ class Commit:
 
 def project_of(url: str) -> str:
     """Return "group/name" of a repository's address (http, ssh or scp form)."""
+    # "git@host:group/name.git" is no URL: what follows the colon is the path.
     path = urlsplit(url).path if "://" in url else url.partition(":")[2] or url
     return path.strip("/").removesuffix(".git")
 
@@ -34,6 +35,7 @@ async def resolve(world: World, url: str, revision: str) -> Commit | None:
     )
     if shown is None:
         return None
+    # NUL, for every other letter may stand in a message.
     commit, author, committed, message = shown.split("\0", 3)
     return Commit(commit, author, committed, message.strip())
 
@@ -51,11 +53,13 @@ async def git(repository: Path, *arguments: str) -> str | None:
         str(repository),
         *arguments,
         stdout=asyncio.subprocess.PIPE,
+        # An unknown revision is an answer here, not a trouble to log.
         stderr=asyncio.subprocess.DEVNULL,
     )
     try:
         out, _ = await process.communicate()
     finally:
+        # The request that asked may be gone: its git must not outlive it.
         if process.returncode is None:
             process.kill()
             await process.wait()

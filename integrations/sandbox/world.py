@@ -84,6 +84,7 @@ class World:
     def __init__(self, data_dir: Path, *, speed: float = 1.0, seed: int | None = None) -> None:
         self.data_dir = data_dir
         self.speed = speed
+        # Kept, so that a run with accidents can be made once more.
         self.seed = seed if seed is not None else random.SystemRandom().randrange(2**32)
         self.random = random.Random(self.seed)
         self.urls: dict[str, str] = {}
@@ -119,6 +120,7 @@ class World:
         """Run work in the background; its failure is logged, its end is awaited by `close`."""
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
+        # asyncio keeps only weak references: a task nobody holds may vanish half-way.
         task.add_done_callback(self._finished)
         return task
 

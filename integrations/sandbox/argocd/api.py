@@ -86,6 +86,7 @@ class Api:
 
     def _open(self, endpoint: Endpoint) -> Endpoint:
         async def opened(request: Request) -> Response:
+            # Before anybody is asked who they are: a wrong content type hides a wrong token.
             if (wrong := transport.check_content_type(request)) is not None:
                 return wrong
             try:
@@ -108,6 +109,7 @@ class Api:
         try:
             transport.user(request, self.issued)
         except Refused:
+            # Strangers learn the version alone; the keys are capitalised, unlike everywhere else.
             return JSONResponse({"Version": VERSION["Version"]})
         return JSONResponse(VERSION)
 
@@ -146,6 +148,7 @@ class Api:
 
     async def list_applications(self, request: Request) -> Response:
         matches, query = self._filter(request), request.query_params
+        # No pages: what the caller may not see is left out without a word.
         items = [item for item in self.apps.all() if matches(item)]
         if fields := query.get("fields"):
             items = [select(item, fields, "items.") for item in items]
@@ -173,6 +176,7 @@ class Api:
         asked = request.query_params.getlist("project") or request.query_params.getlist("projects")
         asked = projects if projects is not None else asked
         if len(asked) > 1:
+            # On the list several are a filter, for one Application they are a mistake.
             raise Refused(3, "multiple projects specified")
         item = self.apps.get(name)
         if item is None or (asked and item["spec"].get("project") != asked[0]):
@@ -188,9 +192,12 @@ class Api:
 
     async def _refreshed(self, name: str, kind: str) -> Object:
         self.controller.refresh(name, kind)
+        # Blocks until the controller has removed the annotation; clients bring a time limit of their own
+        # (section 6).
         waited = await self.world.wait_until(lambda: not self._refreshing(name), seconds=REFRESH_LIMIT * 10)
         item = self.apps.get(name)
         if not waited or item is None:
+            # The annotation stays, and is served later: a client goes on watching.
             raise Refused(2, "application refresh deadline exceeded")
         return item
 
@@ -274,6 +281,7 @@ class Api:
 
     async def revision_metadata(self, request: Request) -> Response:
         item, revision = self.find(request), request.path_params["revision"]
+        # Which source the revision belongs to; one-source Applications send nothing.
         index = int(request.query_params.get("sourceIndex") or 0)
         url = sources(item["spec"])[index]["repoURL"]
         commit = await gitinfo.resolve(self.world, url, revision)

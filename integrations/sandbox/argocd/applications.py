@@ -20,6 +20,7 @@ NAMESPACE = "argocd"
 
 def timestamp(moment: datetime) -> str:
     """Return a Kubernetes time: UTC, whole seconds."""
+    # Whole seconds: two comparisons within one second can't be told apart by time.
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -59,6 +60,7 @@ class Applications:
                 item["spec"] = copy.deepcopy(manifest["spec"])
                 item["metadata"]["labels"] = manifest["metadata"].get("labels", {})
             return False
+        # A new Application has a status before it was compared: Unknown, with no health at all.
         created: Object = {"status": {"health": {}, "sync": {"status": "Unknown"}}, **copy.deepcopy(manifest)}
         created["metadata"] |= {
             "namespace": NAMESPACE,
@@ -74,10 +76,12 @@ class Applications:
         """Give a copy to change; it is stored and told only when it differs at the end."""
         item = copy.deepcopy(self.items[name])
         yield item
+        # An update that changes nothing makes no event, as in Kubernetes.
         if item != self.items.get(name):
             self._save(name, item, "MODIFIED")
 
     def delete(self, name: str) -> None:
+        # Watchers get the last state with DELETED (argocd-api.md section 4).
         item = self.items.pop(name)
         self._tell("DELETED", item)
 
@@ -109,6 +113,7 @@ class Applications:
                 "reportingInstance": "",
             }
         )
+        # Kubernetes forgets events after an hour; here the newest hundred stay.
         del held[:-100]
         self.world.touch()
 
@@ -125,6 +130,7 @@ class Applications:
             _offer(watcher, None)
 
     def _save(self, name: str, item: Object, type_: str) -> None:
+        # One sequence for all Applications: a list's version is comparable with an event's.
         self.state["version"] += 1
         item["metadata"]["resourceVersion"] = str(self.version)
         item["metadata"]["generation"] += 1
@@ -140,5 +146,6 @@ class Applications:
 
 
 def _offer(watcher: asyncio.Queue[tuple[str, Object] | None], event: tuple[str, Object] | None) -> None:
+    # No error and no gap is told: hence the full list every few minutes (section 4).
     if not watcher.full():
         watcher.put_nowait(event)

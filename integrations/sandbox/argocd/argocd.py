@@ -29,6 +29,7 @@ class ArgoCD:
         self.world = world
         self.apps = Applications(world)
         self.controller = Controller(world, self.apps, image_host)
+        # The webhook lies beside /api/v1 and asks for no token of Argo CD's (argocd-api.md section 1).
         routes = [*Webhook(self).routes(), *Api(self).routes()]
         self.app = Starlette(routes=routes, exception_handlers={404: _not_found, 405: _wrong_method})
         world.argocd = self
@@ -68,6 +69,7 @@ class ArgoCD:
         if item is None:
             return "Unknown", "Missing"
         health = item["status"].get("health", {}).get("status", "Unknown")
+        # An `operation` that is still there means "not yet", whatever the phase says (section 8, race 1).
         if application in self.controller.settling or "operation" in item:
             return "Unknown", health
         return item["status"]["sync"]["status"], health
@@ -80,6 +82,7 @@ class ArgoCD:
 
 
 async def _not_found(_: Request, __: Exception) -> Response:
+    # The gateway's own refusals are plain text, unlike every other error (section 1).
     return PlainTextResponse("Not Found\n", 404)
 
 

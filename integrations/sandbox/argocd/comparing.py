@@ -52,6 +52,7 @@ def write_comparison(item: Object, live: Live, rendered: Rendered, started: str)
         _row(key, live, targets.get(key))
         for key in [*targets, *(k for k in live.resources if k not in targets)]
     ]
+    # One resource out of line makes the whole Application OutOfSync.
     word = "Synced" if all(row["status"] == "Synced" for row in rows) else "OutOfSync"
     status["sync"] = {"status": word, "comparedTo": compared_to(spec)}
     write_revision(status["sync"], spec, rendered.revisions)
@@ -73,6 +74,7 @@ def write_comparison_error(item: Object, live: Live, message: str, started: str)
     """Write that the target state could not be generated: sync is Unknown, health stays known."""
     status = item["status"]
     revision = revisions_of(status.get("sync", {}))
+    # The last revision stays beside Unknown, so it proves nothing about the newest commit.
     status["sync"] = {"status": "Unknown", "comparedTo": compared_to(item["spec"])}
     write_revision(status["sync"], item["spec"], revision)
     for row in status.get("resources", []):
@@ -119,9 +121,11 @@ def _row(key: str, live: Live, target: Object | None) -> Object:
     row |= {"version": version, "kind": kind}
     if namespace:
         row["namespace"] = namespace
+    # Whole manifests are compared here; the real one leaves out what defaulting adds.
     same = held is not None and target is not None and held["manifest"] == target
     row |= {"name": name, "status": "Synced" if same else "OutOfSync"}
     if target is None:
+        # In the cluster but not in Git: stays until a sync with prune.
         row["requiresPruning"] = True
     return row
 

@@ -65,6 +65,7 @@ class Controller:
         moment = self.world.now().isoformat(timespec="microseconds").replace("+00:00", "000Z")
         with self.apps.editing(name) as item:
             annotations = item["metadata"].setdefault("annotations", {})
+            # Any other word means normal (argocd-api.md section 3).
             annotations[comparing.REFRESH] = "hard" if kind == "hard" else "normal"
             annotations["argocd.argoproj.io/refresh-timestamp"] = moment
             annotations["argocd.argoproj.io/hydrate"] = "normal"
@@ -79,6 +80,7 @@ class Controller:
         """Queue an operation: it is set and the state of the last one removed in the same update."""
         with self.apps.editing(name) as item:
             item["operation"] = operation
+            # Until the operation begins there is no state to read: not "Succeeded" from the last one.
             item["status"].pop("operationState", None)
         self.settling.add(name)
 
@@ -89,6 +91,7 @@ class Controller:
         if "reconciledAt" not in self.apps.items[name]["status"]:
             wake.set()
         while name in self.apps.items:
+            # Jitter, so that a thousand Applications do not ask Git in the same second.
             delay = POLL_SECONDS + self.world.random.random() * JITTER_SECONDS
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(wake.wait(), delay / self.world.speed)
@@ -124,6 +127,7 @@ class Controller:
             else:
                 comparing.write_comparison(item, self.live(name), rendered, started)
             annotations = item["metadata"].get("annotations", {})
+            # Whoever waits in a GET sees it gone, and is answered.
             for key in comparing.REFRESH_ANNOTATIONS:
                 annotations.pop(key, None)
         self._record_changes(name, before)
@@ -140,9 +144,11 @@ class Controller:
     def _auto_sync(self, name: str, rendered: Rendered) -> None:
         item = self.apps.items[name]
         policy = (item["spec"].get("syncPolicy") or {}).get("automated")
+        # `automated: {}` is on; `enabled: false` came later to switch it off without losing the rest.
         if policy is None or policy.get("enabled") is False or "operation" in item:
             return
         rows = item["status"]["resources"]
+        # Out of sync by leftovers alone: without prune a sync would change nothing, for ever.
         if not policy.get("prune") and all(r["status"] == "Synced" or r.get("requiresPruning") for r in rows):
             return
         state = item["status"].get("operationState", {})
@@ -150,6 +156,7 @@ class Controller:
         if tried and state.get("phase") in ("Failed", "Error"):
             self._write_sync_error(name, rendered, state["message"])
             return
+        # Drift in the cluster at a revision that was synced: only self-heal answers it.
         if tried and not policy.get("selfHeal"):
             return
         self.operate(name, self._automatic(item["spec"], policy, rendered))
@@ -161,6 +168,7 @@ class Controller:
         options = spec.get("syncPolicy", {}).get("syncOptions")
         if options:
             sync["syncOptions"] = options
+        # Automated syncs try five times unless told.
         retry = spec["syncPolicy"].get("retry") or {"limit": 5}
         return {"sync": sync, "initiatedBy": {"automated": True}, "retry": retry}
 

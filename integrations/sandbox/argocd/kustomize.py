@@ -21,6 +21,7 @@ class RenderError(Exception):
 def documents(content: bytes, path: str) -> list[Object]:
     """Return the YAML documents of a file, Lists taken apart; raise RenderError."""
     try:
+        # Empty documents between two `---` are nothing to build.
         found = [item for item in yaml.safe_load_all(content) if item]
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         text = " ".join(str(error).split())
@@ -29,6 +30,7 @@ def documents(content: bytes, path: str) -> list[Object]:
     for item in found:
         if not isinstance(item, dict):
             raise RenderError(f"error unmarshaling JSON: {path} holds no object")
+        # A List is taken apart, as kubectl and Kustomize do.
         flat += item["items"] if item.get("kind", "").endswith("List") and "items" in item else [item]
     return flat
 
@@ -39,6 +41,7 @@ def build(files: dict[str, bytes], folder: str, extra_images: list[str]) -> list
         items = _build(files, posixpath.normpath(folder))
     except RenderError as error:
         raise RenderError(f"`kustomize build {folder}` failed exit status 1: Error: {error}") from error
+    # Argo CD edits the kustomization before it builds: its images win over the repository's.
     for override in extra_images:
         _set_image(items, _override(override))
     return items
@@ -58,6 +61,7 @@ def _build(files: dict[str, bytes], folder: str) -> list[Object]:
     items: list[Object] = []
     for entry in [*spec.get("resources", []), *spec.get("bases", [])]:
         items += _resource(files, folder, entry)
+    # A component works on what is gathered so far, so its place in the list counts.
     for entry in spec.get("components", []):
         component = _load(files, posixpath.normpath(posixpath.join(folder, entry)))
         items = _transform(files, *component, items + _resources(files, *component))
@@ -108,6 +112,7 @@ def _transform(files: dict[str, bytes], folder: str, spec: Object, items: list[O
 
 
 def _patch_text(files: dict[str, bytes], folder: str, entry: str) -> bytes:
+    # An inline patch and a file's name share one key; a line break tells them apart.
     if "\n" in entry:
         return entry.encode()
     path = posixpath.normpath(posixpath.join(folder, entry))
@@ -127,6 +132,7 @@ def _patch(items: list[Object], text: bytes, target: Object | None) -> None:
             name = patch.get("metadata", {}).get("name")
             raise RenderError(f'no resource matches strategic merge patch "{patch.get("kind")}.{name}"')
         for item in chosen:
+            # A patch with a target may carry any name: the resource keeps its own.
             kept = {"kind": item["kind"], "name": item["metadata"]["name"]}
             merged = merge(item, patch)
             item.clear()
@@ -149,6 +155,7 @@ def _patch_json(items: list[Object], operations: list[Object], target: Object) -
         if not _chosen(item, target):
             continue
         for operation in operations:
+            # JSON Pointer writes a slash inside a key as ~1, as in annotations' names.
             *parents, last = [part.replace("~1", "/") for part in operation["path"].split("/")[1:]]
             place: Any = item
             for key in parents:
@@ -166,6 +173,7 @@ def merge(target: Any, patch: Any, field: str = "") -> Any:
     if isinstance(target, dict) and isinstance(patch, dict):
         result = dict(target)
         for key, value in patch.items():
+            # Null in a patch removes the key.
             if value is None:
                 result.pop(key, None)
             else:
@@ -177,11 +185,13 @@ def merge(target: Any, patch: Any, field: str = "") -> Any:
 
 
 def _merge_lists(target: list[Any], patch: list[Any], key: str) -> list[Any]:
+    # Without the key in every element there is nothing to join by: the list is replaced.
     if not all(isinstance(item, dict) and key in item for item in [*target, *patch]):
         return copy.deepcopy(patch)
     result = list(target)
     for entry in patch:
         index = next((n for n, item in enumerate(result) if item[key] == entry[key]), None)
+        # Kustomize's directive for taking an element out.
         if entry.get("$patch") == "delete":
             result = [item for item in result if item[key] != entry[key]]
         elif index is None:
@@ -207,6 +217,7 @@ def _split(image: str) -> tuple[str, str, str]:
     """Return (name, "@" or ":" or "", digest or tag) of an image reference."""
     if "@" in image:
         name, _, digest = image.partition("@")
+        # A tag before a digest says nothing: the digest decides. A colon left of a slash is a port.
         return name.rsplit(":", 1)[0] if ":" in name.rsplit("/", 1)[-1] else name, "@", digest
     if ":" in image.rsplit("/", 1)[-1]:
         name, _, tag = image.rpartition(":")
@@ -218,6 +229,7 @@ def _set_image(items: list[Object], entry: Object) -> None:
     for item in items:
         for container in containers(item):
             name, mark, value = _split(container.get("image", ""))
+            # Compared as text: `nginx` does not meet `docker.io/library/nginx`.
             if name != entry["name"]:
                 continue
             name = entry.get("newName", name)
@@ -231,6 +243,7 @@ def _set_image(items: list[Object], entry: Object) -> None:
 def containers(item: Object) -> list[Object]:
     """Return the containers of any workload, init containers included."""
     spec = item.get("spec") or {}
+    # A CronJob holds its pod two levels deeper than other workloads.
     if item.get("kind") == "CronJob":
         spec = spec.get("jobTemplate", {}).get("spec", {})
     pod = spec if item.get("kind") == "Pod" else spec.get("template", {}).get("spec", {})

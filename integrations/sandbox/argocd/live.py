@@ -14,6 +14,7 @@ from integrations.sandbox.world import World
 
 Object = dict[str, Any]
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Rollout")
+# Kinds without a check of their own: left out of the verdict, not counted as healthy.
 HEALTHLESS = ("ConfigMap", "Secret", "ServiceAccount", "Namespace", "Role", "RoleBinding", "ClusterRole")
 # Health from best to worst (reference argocd-api.md section 7).
 ORDER = ("Healthy", "Suspended", "Progressing", "Missing", "Degraded", "Unknown")
@@ -179,6 +180,7 @@ class Live:
         kind = key.split("/")[1]
         if kind in HEALTHLESS:
             return None
+        # Missing is worse than Progressing: a comparison before the first sync shows it.
         if key not in self.resources:
             return {"status": "Missing"}
         # Services and the like are healthy as soon as they exist.
@@ -217,6 +219,7 @@ def _template(manifest: Object) -> Object:
 def _complete(sets: list[Object]) -> bool:
     newest = sets[-1]
     ready = sum(pod["ready"] for pod in newest["pods"])
+    # Old pods still running mean Progressing, even when the new ones are all ready.
     return ready >= newest["wanted"] and not any(item["pods"] for item in sets[:-1])
 
 

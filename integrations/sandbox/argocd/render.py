@@ -53,6 +53,7 @@ async def render(world: World, application: Object, revisions: list[str]) -> Ren
             else source.get("targetRevision")
         )
         try:
+            # Branch, tag or id: what comes back is always the commit, and that is what status shows.
             commit = await resolve(world, source["repoURL"], asked or "HEAD")
             if commit is None:
                 raise RenderError(f"unable to resolve '{asked or 'HEAD'}' to a commit SHA")
@@ -94,6 +95,7 @@ def _generated(world: World, application: Object, source: Object, commit: str) -
         raise RenderError(f"{folder}: app path does not exist")
     # Laid over the source before the tool is chosen, as the repo server does.
     source = _overridden(files, folder, name, source)
+    # Chart.yaml before a kustomization, and a plain directory where there is neither.
     if posixpath.normpath(posixpath.join(folder, "Chart.yaml")) in files:
         return "Helm", helm.build(files, folder, name, namespace, source.get("helm") or {})
     if kustomize.name_of(files, folder) is not None:
@@ -115,6 +117,7 @@ def _plain(files: dict[str, bytes], folder: str, *, recurse: bool) -> list[Objec
     items: list[Object] = []
     for path in sorted(files):
         rest = path.removeprefix(prefix)
+        # Without `recurse` the folder itself and no more.
         if not path.startswith(prefix) or (("/" in rest) and not recurse) or rest.startswith("."):
             continue
         if path.endswith((".yaml", ".yml", ".json")):
@@ -125,6 +128,7 @@ def _plain(files: dict[str, bytes], folder: str, *, recurse: bool) -> list[Objec
 
 
 def _placed(item: Object, namespace: str) -> Object:
+    # A manifest's own namespace wins over the destination's.
     if item["kind"] not in CLUSTER_KINDS:
         item.setdefault("metadata", {}).setdefault("namespace", namespace)
     return item

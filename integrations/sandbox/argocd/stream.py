@@ -43,6 +43,7 @@ class Frames:
     """How one client gets its frames."""
 
     def __init__(self, accept: str) -> None:
+        # The whole header is compared: a list that also names it gets JSON lines.
         self.sse = accept == "text/event-stream"
         self.media_type = "text/event-stream" if self.sse else "application/json"
 
@@ -109,6 +110,7 @@ class Watch:
             if fault == "stall":
                 await asyncio.sleep(TICK)
                 continue
+            # Keepalives are for SSE alone, and only after the first frame.
             if (started or self.last) and self.frames.sse and time.monotonic() >= due:
                 due = time.monotonic() + KEEPALIVE_SECONDS / self.world.speed
                 yield b":\n"
@@ -124,6 +126,7 @@ class Watch:
 
     def _chunk(self, event: Event, since: int) -> bytes | None:
         type_, item = event
+        # A filter, not a replay: older events are dropped, missed ones are not sent again.
         if not self.matches(item) or int(item["metadata"]["resourceVersion"]) < since:
             return None
         name, before = item["metadata"]["name"], self.last.get(item["metadata"]["name"])

@@ -49,6 +49,7 @@ class Operation:
             try:
                 rendered = await self._attempt()
             except RenderError as error:
+                # Error, not Failed: the manifests could not be made, the cluster was never asked.
                 self._end("Error", f"ComparisonError: {error}")
                 return
             except SyncFailed as error:
@@ -68,7 +69,9 @@ class Operation:
                 "message": "waiting to start",
                 "startedAt": self.apps.now(),
             }
+            # A new operation starts with an empty state: the last one's result is gone (section 5).
             item["status"]["operationState"] = state
+        # Nobody's name on an operation means the automated policy.
         by = operation.get("initiatedBy", {}).get("username") or "automated sync policy"
         what = ",".join(comparing.revisions_of(operation["sync"])) or "the target revision"
         self.apps.record(self.name, "OperationStarted", f"{by} initiated sync to {what}")
@@ -84,6 +87,7 @@ class Operation:
         rendered = await render(self.world, {**item, "spec": spec}, comparing.revisions_of(sync))
         self._write_result(item, rendered)
         await self.world.pause(APPLY_SECONDS)
+        # Terminating comes from outside between any two steps and is honoured late.
         if not self.terminating():
             self._apply(rendered, sync, restart=RESTART in operation.get("info", []))
         return rendered
@@ -109,6 +113,7 @@ class Operation:
         for manifest in chosen:
             word = "configured (dry run)" if sync.get("dryRun") else live.apply(manifest, restart=restart)
             entries.append(comparing.applied(manifest, f"{short_name(manifest)} {word}"))
+        # A partial sync prunes nothing here.
         if sync.get("prune") and not sync.get("dryRun") and not sync.get("resources"):
             entries += self._prune({key_of(manifest) for manifest in rendered.manifests})
         with self.apps.editing(self.name) as item:
@@ -128,6 +133,7 @@ class Operation:
         text = f"one or more objects failed to apply, reason: {error}"
         with self.apps.editing(self.name) as item:
             item["status"]["operationState"]["syncResult"]["resources"] = [error.resource]
+        # Without a retry policy the first refusal is the last.
         limit = retry.get("limit", 0)
         if attempt > limit:
             self._end("Failed", text + (f" (retried {limit} times)." if limit else ""))
@@ -172,12 +178,14 @@ class Operation:
                 "initiatedBy": operation.get("initiatedBy", {}),
             }
             history.append(entry)
+            # Ids go on counting: a roll-back to an entry that fell out is refused as unknown.
             del history[: -item["spec"].get("revisionHistoryLimit", 10)]
 
     def _end(self, phase: str, message: str) -> None:
         with self.apps.editing(self.name) as item:
             state = item["status"]["operationState"]
             state |= {"phase": phase, "message": message, "finishedAt": self.apps.now()}
+            # Phase and `operation` change in one update: both must be looked at for the verdict.
             item.pop("operation", None)
         word = "succeeded" if phase == "Succeeded" else f"failed: {message}"
         what = ",".join(comparing.revisions_of(state.get("syncResult", {})))

@@ -12,6 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 from integrations.sandbox import invented
 
 Object = dict[str, Any]
+# 3 and 9 both become 400: only the body's `code` tells a bad request from "not now".
 HTTP = {1: 408, 2: 500, 3: 400, 4: 504, 5: 404, 6: 409, 7: 403, 8: 429, 9: 400, 10: 409, 12: 501, 13: 500}
 HTTP |= {14: 503, 16: 401}
 WORDS = {
@@ -32,6 +33,7 @@ class Refused(Exception):
         self.message = message
 
     def response(self) -> Response:
+        # The same text twice, as grpc-gateway v1 has it.
         body = {"error": self.message, "code": self.code, "message": self.message}
         return Response(json.dumps(body), HTTP[self.code], media_type="application/json")
 
@@ -49,6 +51,7 @@ def answer(request: Request, body: Object, headers: dict[str, str] | None = None
     """Return a JSON answer, compressed where the client takes gzip."""
     content = json.dumps(body, separators=(",", ":")).encode()
     response = Response(content, media_type="application/json", headers=headers)
+    # On by default for everything except the event stream (section 1).
     if "gzip" in request.headers.get("accept-encoding", ""):
         response = Response(gzip.compress(content), media_type="application/json", headers=headers)
         response.headers["Content-Encoding"] = "gzip"
@@ -57,6 +60,7 @@ def answer(request: Request, body: Object, headers: dict[str, str] | None = None
 
 def check_content_type(request: Request) -> Response | None:
     """Refuse a write whose Content-Type is not exactly application/json, DELETE without a body included."""
+    # The whole value is compared: even "; charset=utf-8" behind it is refused.
     if request.method != "GET" and request.headers.get("content-type") != "application/json":
         return PlainTextResponse("Invalid content type\n", 415)
     return None

@@ -30,7 +30,9 @@ def _resource_node(live: Live, key: str, held: Object) -> Object:
     sets = live.sets.get(key, [])
     if sets:
         node["info"] = [{"name": "Revision", "value": f"Rev:{sets[-1]['revision']}"}]
+        # The newest set's images: what an older one still runs is in its own nodes.
         node["images"] = sorted(set(sets[-1]["images"].values()))
+    # Opaque text for clients; the numbers only have to rise.
     node["resourceVersion"] = str(170_000 + held["version"])
     if (health := live.health(key)) is not None:
         node["health"] = health
@@ -81,6 +83,7 @@ def _pod_node(live: Live, namespace: str, set_: Object, pod: Object, parent: Obj
         "info": [
             {"name": "Status Reason", "value": reason},
             {"name": "Node", "value": "node-2"},
+            # Counts that a page can show; `info` is free text for Argo CD's own page.
             {"name": "Containers", "value": f"{total if ready else 0}/{total}"},
         ],
         "networkingInfo": {"labels": {"pod-template-hash": set_["hash"]}},
@@ -144,6 +147,7 @@ def _pod(live: Live, held: Object, namespace: str, set_: Object, pod: Object) ->
     main = {item["name"] for item in template["spec"].get("containers", [])}
     states = [_container(live, set_, pod, name) for name in set_["images"] if name in main]
     spec = copy.deepcopy(template["spec"])
+    # The template may have moved on since this pod began: its own images are kept.
     for item in containers({"kind": "Pod", "spec": spec}):
         item["image"] = set_["images"].get(item["name"], item.get("image", ""))
     return {
@@ -180,6 +184,7 @@ def differences(live: Live, keys: dict[str, Object]) -> list[Object]:
     for key in [*keys, *(key for key in live.resources if key not in keys)]:
         group, kind, namespace, name = key.split("/")
         target, held = keys.get(key), live.resources.get(key)
+        # JSON in strings, and "null" as a word: the wire format of section 3.
         wanted = json.dumps(target) if target else "null"
         actual = json.dumps(held["manifest"]) if held else "null"
         item: Object = {"group": group} if group else {}
@@ -191,6 +196,7 @@ def differences(live: Live, keys: dict[str, Object]) -> list[Object]:
             "liveState": actual,
         }
         item |= {"normalizedLiveState": actual, "predictedLiveState": wanted}
+        # Empty for what Git has and the cluster lacks.
         item["resourceVersion"] = str(170_000 + held["version"]) if held else ""
         if wanted != actual:
             item["modified"] = True

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from integrations.sandbox.argocd.argocd import ArgoCD
 
 Object = dict[str, Any]
+# A merge request's hook is refused: only what moves a ref counts (argocd-api.md section 6).
 EVENTS = ("Push Hook", "Tag Push Hook", "System Hook")
 
 
@@ -32,8 +33,10 @@ class Webhook:
 
     async def receive(self, request: Request) -> Response:
         event = request.headers.get("x-gitlab-event")
+        # GitLab is known by the presence of its header, whatever else was sent.
         if event is None:
             return PlainTextResponse("Unknown webhook event\n", 400)
+        # Looked at after the header: a GET without it is an unknown event, not a wrong method.
         if request.method != "POST":
             return PlainTextResponse("Webhook processing failed\n", 405)
         sent = request.headers.get("x-gitlab-token", "")
@@ -42,9 +45,11 @@ class Webhook:
             body = json.loads(await request.body())
         except ValueError:
             body = None
+        # One sentence for a wrong token, a wrong kind and a broken body: the answer tells nothing apart.
         if not trusted or event not in EVENTS or not isinstance(body, dict):
             return PlainTextResponse("Webhook processing failed\n", 400)
         self._refresh(body)
+        # Queued, no more: whether any Application matched is not said.
         return Response(status_code=200)
 
     def _refresh(self, body: Object) -> None:
@@ -55,6 +60,7 @@ class Webhook:
         default = branch == project.get("default_branch")
         for name, item in list(self.argocd.apps.items.items()):
             for source in sources(item["spec"]):
+                # HEAD and nothing at all follow the default branch alone.
                 target = source.get("targetRevision") or "HEAD"
                 follows = target in (branch, ref) or (target == "HEAD" and default)
                 if follows and _place(source["repoURL"]) == _place(str(project.get("web_url", ""))):
@@ -64,6 +70,7 @@ class Webhook:
 
 def _place(url: str) -> tuple[str, str]:
     """Return host (the port does not count) and path, without case, user and .git."""
+    # The scp form of an SSH address; a host alias in it never matches (#7657).
     if "://" not in url and ":" in url:
         url = "ssh://" + url.replace(":", "/", 1)
     parts = urlsplit(url)

@@ -28,6 +28,7 @@ async def create_commit(call: Call) -> Response:
     """POST .../repository/commits: all actions in one commit or none."""
     call.require("branch", "commit_message", "actions")
     actions = call.params["actions"]
+    # A wrong type is Grape's business, which answers before any application code: the key is `error`.
     if not isinstance(actions, list) or not all(isinstance(action, dict) for action in actions):
         raise ApiError(400, {"error": "actions is invalid"})
     commit, _ = await commit_actions(call, Draft.of(call, actions))
@@ -37,6 +38,7 @@ async def create_commit(call: Call) -> Response:
 def _full(call: Call, revision: str) -> Json:
     commit, diffs = _with_diff(call.repository, revision)
     pipeline = call.gitlab.pipelines.last_of(call.project, commit.id)
+    # The answer to a write names the parents: the only way to see that another commit slipped in between.
     return commit_json(call.gitlab.base_url, call.project, commit, trailers=True) | {
         "stats": stats_json(diffs),
         "status": pipeline["status"] if pipeline else None,
@@ -56,7 +58,9 @@ async def list_commits(call: Call) -> Response:
     """GET .../repository/commits: pages without totals."""
     number, size = window(call)
     skip = (number - 1) * size
+    # One more than asked for tells whether there is a next page: commit lists have no totals (gitlab-api.md).
     commits = await blocking(select_commits, call.repository, call, skip=skip, limit=size + 1)
+    # A client that forgets ?trailers=true sees none, and would write a second time.
     wanted = call.flag("trailers")
     rows = [commit_json(call.gitlab.base_url, call.project, item, trailers=wanted) for item in commits[:size]]
     if call.flag("with_stats"):
@@ -113,6 +117,7 @@ async def commit_merge_requests(call: Call) -> Response:
 def _introducing(call: Call, commit: str) -> list[Json]:
     found = []
     for mr in call.gitlab.state.merge_requests(call.project):
+        # A squash or a merge commit is found, too, though the branch never held it.
         made = commit in (mr["merge_commit_sha"], mr["squash_commit_sha"])
         repository, refs = call.repository, mr["diff_refs"]
         held = repository.is_ancestor(commit, mr["sha"]) and not repository.is_ancestor(
@@ -136,8 +141,10 @@ async def set_status(call: Call) -> Response:
     commit = await _commit(call)
     if call.text("state") not in STATES:
         raise ApiError(400, {"error": "state does not have a valid value"})
+    # `context` is GitHub's word for the name; GitLab takes both.
     name = call.text("name") or call.text("context", "default")
     rows: list[Json] = call.project["statuses"]
+    # Told again, a status moves: a runner that repeats itself makes no second row.
     row = next((item for item in rows if (item["sha"], item["name"]) == (commit.id, name)), None)
     if row is None:
         row = {

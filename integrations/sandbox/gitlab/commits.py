@@ -15,6 +15,7 @@ from integrations.sandbox.gitlab.writes import FileChange, draft_commit, move_re
 NO_FILE = "A file with this name doesn't exist"
 FILE_EXISTS = "A file with this name already exists"
 FOLDER_EXISTS = "A directory with this name already exists"
+# Gitaly's words; some versions append ": <path>", so clients match beginnings.
 TRAVERSAL = "Path cannot include directory traversal"
 ACTIONS = ("create", "update", "delete", "move", "chmod")
 
@@ -43,6 +44,7 @@ class Draft:
         user = person(call.actor)
         return cls(
             branch=call.text("branch"),
+            # The lock looks at this branch even where start_sha says otherwise (gitlab-api.md, "Commits").
             start_branch=call.text("start_branch") or call.text("branch"),
             start=call.text("start_sha") or call.text("start_branch"),
             message=call.text("commit_message"),
@@ -79,6 +81,7 @@ async def commit_actions(
     await gitlab.race(call.project, draft, "refuse")
     ref = f"refs/heads/{draft.branch}"
     if not await blocking(move_ref, repository, ref, commit, old):
+        # Nor is this a 409: the sentence alone tells a moved branch.
         raise ApiError(400, f"Could not update {ref}. Please refresh and try again.")
     gitlab.pushed(call.project, {ref: (old, commit)}, call.actor)
     return commit, old
@@ -87,6 +90,7 @@ async def commit_actions(
 def _may_write(call: Call, repository: Repository, draft: Draft) -> None:
     exists = repository.tip(draft.branch) is not None
     if not call.may("push", draft.branch):
+        # 400: a 403 would mean the role or the token's scope.
         raise ApiError(400, "You are not allowed to push into this branch")
     if exists and draft.start and draft.start != draft.branch and not draft.force:
         text = (
@@ -166,6 +170,7 @@ def _move(
         raise ApiError(400, NO_FILE)
     if _present(repository, parent, pending, path) is not None:
         raise ApiError(400, FILE_EXISTS)
+    # A move with content renames and edits in one action.
     if "content" in action and action["content"] is not None:
         return [
             FileChange(previous),
@@ -197,6 +202,7 @@ def _content(action: Json) -> bytes:
     if action.get("encoding") != "base64":
         return text.encode()
     try:
+        # Line breaks inside are fine, as most encoders make them.
         return base64.b64decode(text, validate=False)
     except binascii.Error:
         raise ApiError(400, "Invalid base64 content") from None

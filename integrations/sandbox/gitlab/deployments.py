@@ -13,12 +13,14 @@ from integrations.sandbox.gitlab.views import user_json
 from integrations.sandbox.gitlab.web import Access, ApiError, Call, answer, blocking, empty, page, route
 
 STATUSES = ("created", "running", "success", "failed", "canceled")
+# No way leads out of these: a repeated or later status answers 400 (gitlab-api.md, "Environments").
 TERMINAL = ("success", "failed", "canceled")
 TIERS = ("production", "staging", "testing", "development", "other")
 
 
 def guessed_tier(name: str) -> str:
     """Return the tier GitLab derives from a name when none is given."""
+    # In this order: the first pattern that fits decides.
     for tier, pattern in (
         ("production", r"prod|live"),
         ("staging", r"stag|model|pre|demo|non"),
@@ -39,6 +41,7 @@ def _environment(call: Call, name: str, tier: str = "", external_url: str | None
     row = {
         "id": call.gitlab.state.next_id("environment"),
         "name": name,
+        # A slug goes into host names, so GitLab cuts it at 24 characters.
         "slug": re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:24],
         "external_url": external_url,
         "tier": tier or guessed_tier(name),
@@ -91,6 +94,7 @@ def _shown(call: Call, row: Json) -> Json:
 async def create_deployment(call: Call) -> Response:
     """POST .../deployments {environment, sha, ref, tag, status}: an unknown environment is made."""
     call.require("environment", "sha", "ref", "status")
+    # Required although a boolean: false is a value, so `require` can't tell.
     if "tag" not in call.params:
         raise ApiError(400, {"error": "tag is missing"})
     if call.text("status") not in STATUSES:
@@ -104,6 +108,7 @@ async def create_deployment(call: Call) -> Response:
     row: Json = {"id": call.gitlab.state.next_id("deployment"), "iid": next_iid(call.project, "deployment")}
     row |= {"ref": call.text("ref"), "sha": commit.id, "tag": call.flag("tag"), "status": call.text("status")}
     row |= {"created_at": now, "updated_at": now, "user_id": call.actor["id"]}
+    # A mistyped name makes a new environment instead of an error.
     row["environment"] = known or _environment(call, name)
     call.project["deployments"].append(row)
     await _announce(call, row)
@@ -124,6 +129,7 @@ async def update_deployment(call: Call) -> Response:
     row, status = _by_id(call.project["deployments"], call.path("deployment")), call.text("status")
     if status not in STATUSES:
         raise ApiError(400, {"error": "status does not have a valid value"})
+    # Also for the status it has: whoever repeats after a time-out must take this 400 for a success.
     if row["status"] == status or row["status"] in TERMINAL:
         raise ApiError(400, {"message": {"status": [f'cannot transition via "{status}"']}})
     row["status"], row["updated_at"] = status, _now(call)
@@ -134,6 +140,7 @@ async def update_deployment(call: Call) -> Response:
 async def list_deployments(call: Call) -> Response:
     """GET .../deployments?environment=&status=&order_by=&updated_after=."""
     order = call.text("order_by", "id")
+    # The filter without its order is refused rather than ignored (gitlab-api.md, "Environments").
     if call.text("updated_after") and order != "updated_at":
         raise ApiError(400, "`updated_at` filter and `updated_at` sorting must be paired")
     rows = [row for row in call.project["deployments"] if _wanted(call, row)]
@@ -173,6 +180,7 @@ async def deployment_merge_requests(call: Call) -> Response:
     row = _by_id(call.project["deployments"], call.path("deployment"))
     found = []
     for mr in call.gitlab.state.merge_requests(call.project):
+        # After a fast-forward there is no merge commit, and the head itself is what arrived.
         made = mr["merge_commit_sha"] or mr["squash_commit_sha"] or mr["sha"]
         if mr["state"] == "merged" and await blocking(call.repository.is_ancestor, made, row["sha"]):
             found.append(await blocking(short_json, call.gitlab, call.project, mr))
@@ -196,6 +204,7 @@ async def get_freeze(call: Call) -> Response:
 async def create_freeze(call: Call) -> Response:
     """POST .../freeze_periods: advisory, the API refuses nothing because of one."""
     call.require("freeze_start", "freeze_end")
+    # Five cron fields, read in cron_timezone; GitLab itself checks no more than the syntax.
     for name in ("freeze_start", "freeze_end"):
         if len(call.text(name).split()) != 5:
             raise ApiError(400, {"message": {name: [" is invalid syntax"]}})

@@ -39,6 +39,7 @@ async def _file(call: Call) -> tuple[Json, bytes]:
     path, ref = call.path("path"), call.text("ref")
     if not ref:
         raise ApiError(400, {"error": "ref is missing"})
+    # "HEAD" is a name here as well; without any ref GitLab answers 400.
     ref = call.project["default_branch"] if ref == "HEAD" else ref
     commit, entry, content, last = await blocking(_find, call.repository, ref, path)
     return {
@@ -50,6 +51,7 @@ async def _file(call: Call) -> tuple[Json, bytes]:
         "ref": ref,
         "blob_id": entry.id,
         "commit_id": commit,
+        # What the optimistic lock compares; found by the path's history, so it costs a walk.
         "last_commit_id": last,
         "execute_filemode": entry.mode == "100755",
     }, content
@@ -131,6 +133,7 @@ async def tree(call: Call) -> Response:
     ]
     # Folders come before files, as in GitLab's own answers.
     rows.sort(key=lambda row: row["type"] != "tree")
+    # Without totals, and the next page only by its Link (gitlab-api.md, "Files, tree, compare").
     if call.text("pagination") == "keyset":
         return keyset_page(call, rows, "path")
     return page(call, rows)
@@ -158,6 +161,7 @@ def _compare(call: Call, start: str, end: str, *, straight: bool) -> Json:
     old, new = repository.resolve(start), repository.resolve(end)
     if old is None or new is None:
         raise ApiError(404, "404 Ref Not Found")
+    # Where `to` lies behind `from` both lists are empty: a roll-back has no changelog unless swapped.
     fork = old if straight else repository.merge_base(old, new) or old
     commits = [commit_json(base, call.project, item) for item in repository.log(f"{old}..{new}")]
     commits.reverse()  # compare lists the oldest first

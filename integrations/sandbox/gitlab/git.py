@@ -128,8 +128,10 @@ class Repository:
 
     def resolve(self, revision: str) -> str | None:
         """Return the commit a branch, tag or (short) id stands for, or None."""
+        # A name that begins with a dash would be an option.
         if not revision or revision.startswith("-"):
             return None
+        # Peeled: an annotated tag is an object of its own, and the API speaks of commits.
         done = self.run_raw("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
         return done.stdout.decode().strip() if done.returncode == 0 else None
 
@@ -197,11 +199,13 @@ class Repository:
         where = f"{folder.strip('/')}/" if folder.strip("/") else ""
         entries = [item for item in self.tree(revision, where, recursive=True) if item.type == "blob"]
         wanted = "".join(f"{item.id}\n" for item in entries).encode()
+        # In the order asked for, so that paths and contents meet again.
         contents = _batch(self.run("cat-file", "--batch", data=wanted))
         return {item.path: content for item, content in zip(entries, contents, strict=True)}
 
     def diff(self, old: str, new: str) -> list[FileDiff]:
         """Compare two commits or trees, renames found, without context trickery."""
+        # Raw lines and patches in one go: only the raw ones tell modes and renames.
         data = self.run("diff-tree", "-r", "-M", "--patch-with-raw", "--full-index", "-z", old, new)
         return list(_file_diffs(data.decode(errors="replace")))
 
@@ -215,6 +219,7 @@ class Repository:
 
     def merged_tree(self, ours: str, theirs: str) -> str | None:
         """Return the tree a merge of two commits would have, or None where they conflict."""
+        # Git 2.38 and later merge without a working tree.
         done = self.run_raw("merge-tree", "--write-tree", "--no-messages", ours, theirs)
         return done.stdout.decode().split("\n", 1)[0] if done.returncode == 0 else None
 

@@ -12,11 +12,13 @@ from integrations.sandbox.gitlab.state import Json, stamp
 from integrations.sandbox.gitlab.web import Access, ApiError, Call, answer, blocking, empty, page, route
 from integrations.sandbox.gitlab.webhooks import EVENTS, alert_status
 
+# What no answer shows again; the last two are the simulator's own.
 SECRETS = ("token", "signing_token", "failures", "auto_disable")
 
 
 def new_hook(number: int, url: str, created: str, options: Json) -> Json:
     """Make a hook's row: pushes only, unless `options` says more."""
+    # A hook made without choosing hears of pushes alone.
     wanted = {attribute: attribute == "push_events" for attribute, _ in EVENTS.values()}
     return {
         "id": number,
@@ -38,8 +40,11 @@ def _shown(call: Call, hook: Json) -> Json:
     return {name: value for name, value in hook.items() if name not in SECRETS} | {
         "url": call.gitlab.webhooks.resolve(hook["url"]),
         "project_id": call.project["id"],
+        # Disabled hooks are not told what they missed: this is how one sees it (gitlab-webhooks.md, "Auto-
+        # disable").
         "alert_status": alert_status(hook, stamp(call.gitlab.world.now())),
         "token_present": bool(hook["token"]),
+        # With the feature flag off GitLab ignores a signing token in silence: clients must look here.
         "signing_token_present": bool(hook["signing_token"]),
     }
 
@@ -73,6 +78,7 @@ async def create_hook(call: Call) -> Response:
     """POST .../hooks."""
     call.require("url")
     if not call.text("url").startswith(("http://", "https://")):
+        # 422, not 400: the model refuses it, not the parameters.
         raise ApiError(422, "Invalid url given")
     created = stamp(call.gitlab.world.now())
     hook = new_hook(call.gitlab.state.next_id("hook"), "", created, _options(call))
@@ -107,6 +113,7 @@ async def test_hook(call: Call) -> Response:
     body = await blocking(
         payloads.push, gitlab.base_url, call.project, call.repository, ref, change, call.actor
     )
+    # At once, as from GitLab's web node: a disabled hook is tried as well, and a 2xx enables it again.
     gitlab.webhooks.send(call.project, hook, "Push Hook", body, str(uuid.uuid4()))
     return answer({"message": "201 Created"}, 201)
 
@@ -125,6 +132,7 @@ async def resend_event(call: Call) -> Response:
     found = [row for row in call.project["deliveries"] if str(row["id"]) == call.path("event")]
     if not found or found[0]["hook_id"] != hook["id"]:
         raise ApiError(404, "404 Not found")
+    # The key stays the same, so a receiver that has the delivery drops this one.
     row = call.gitlab.webhooks.resend(call.project, hook, found[0])
     return answer({"response_status": row["response_status"]}, 201)
 

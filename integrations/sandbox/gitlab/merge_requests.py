@@ -28,6 +28,7 @@ REBASE_BUSY = (
 def _mr(call: Call) -> Json:
     found: Json | None = call.project["merge_requests"].get(call.path("iid"))
     if found is None:
+        # By iid, the project's own number: an instance-wide id finds nothing or a stranger's.
         raise ApiError(404, "404 Merge Request Not Found")
     return found
 
@@ -45,7 +46,9 @@ async def create(call: Call) -> Response:
         "target_branch": call.text("target_branch"),
         "title": call.text("title"),
         "description": call.text("description"),
+        # A comma list in forms, an array in JSON.
         "labels": labels.split(",") if isinstance(labels, str) else labels,
+        # The project's setting is the default, and `always` wins at the merge whatever is asked for here.
         "squash": call.flag("squash", default=call.project["squash_option"] in ("always", "default_on")),
         "force_remove_source_branch": call.flag(
             "remove_source_branch", default=call.project["remove_source_branch_after_merge"]
@@ -96,6 +99,7 @@ async def update(call: Call) -> Response:
     for name, field in (("squash", "squash"), ("remove_source_branch", "force_remove_source_branch")):
         if name in call.params:
             mr[field] = call.flag(name)
+    # There is no field to set: "Draft:" in the title is what makes one.
     mr["draft"] = is_draft(mr["title"])
     if call.text("state_event"):
         _change_state(call, mr, call.text("state_event"))
@@ -112,6 +116,7 @@ def _change_state(call: Call, mr: Json, event: str) -> None:
     if event == "close" and mr["state"] == "opened":
         mr["state"], mr["closed_at"] = "closed", stamp(call.gitlab.world.now())
         mr["closed_by"] = user_json(call.gitlab.base_url, call.actor)
+        # Closing takes the auto-merge back, and reopening does not bring it again.
         mr["merge_when_pipeline_succeeds"] = False
         call.gitlab.merging.announce(call.project, mr, call.actor, "close")
     elif event == "reopen" and mr["state"] == "closed":
@@ -131,6 +136,7 @@ async def merge(call: Call) -> Response:
         squash=call.flag("squash") if "squash" in call.params else None,
         squash_message=call.text("squash_commit_message"),
         remove_source_branch=remove,
+        # GitLab renamed it; newer versions take both names.
         auto=call.flag("auto_merge") or call.flag("merge_when_pipeline_succeeds"),
     )
     await call.gitlab.merging.merge(call.project, mr, call.actor, options)
@@ -150,6 +156,7 @@ async def cancel_auto_merge(call: Call) -> Response:
 async def rebase(call: Call) -> Response:
     """PUT .../rebase: 202, then poll."""
     mr = _mr(call)
+    # The lock's answer is 409, with a sentence that speaks of something else.
     if mr["rebase_in_progress"]:
         raise ApiError(409, REBASE_BUSY)
     if not call.may("push", mr["source_branch"]):
@@ -158,6 +165,7 @@ async def rebase(call: Call) -> Response:
     call.gitlab.world.spawn(
         call.gitlab.merging.rebase(call.project, mr, call.actor), name=f"rebase !{mr['iid']}"
     )
+    # Accepted is not done: a rebase in conflict shows only as merge_error in a later GET.
     return answer({"rebase_in_progress": True}, 202)
 
 
@@ -233,6 +241,7 @@ async def unapprove(call: Call) -> Response:
     mr = _mr(call)
     if call.actor["id"] not in mr["approved_by"]:
         raise ApiError(404, "404 Not Found")
+    # `unapproved` where the number was there before, `unapproval` where it was not.
     was_enough = len(mr["approved_by"]) >= call.project["approvals_before_merge"]
     mr["approved_by"].remove(call.actor["id"])
     call.gitlab.merging.announce(call.project, mr, call.actor, "unapproved" if was_enough else "unapproval")

@@ -78,6 +78,7 @@ class Merging:
         source, target = fields["source_branch"], fields["target_branch"]
         head, base = await blocking(repository.tip, source), await blocking(repository.tip, target)
         if source == target:
+            # A list of sentences, as the model's validations give them.
             raise ApiError(422, ["You can't use same project/branch for source and target"])
         if head is None or base is None:
             kind, name = ("Source", source) if head is None else ("Target", target)
@@ -85,6 +86,8 @@ class Merging:
         for mr in self.gitlab.state.merge_requests(project):
             if (mr["state"], mr["source_branch"], mr["target_branch"]) == ("opened", source, target):
                 text = f"Another open merge request already exists for this source branch: !{mr['iid']}"
+                # The number stands in the sentence alone: clients look for the open one instead of reading
+                # it.
                 raise ApiError(409, [text])
         fork = await blocking(repository.merge_base, base, head) or base
         mr = self._new(project, author, fields, head, fork)
@@ -125,6 +128,7 @@ class Merging:
     def announce(self, project: Json, mr: Json, user: Json, action: str, **extra: object) -> None:
         """Send the hook of a change and tell the other vendors."""
         mr["updated_at"] = stamp(self.world.now())
+        # Hooks carry the status as it was stored, not as a GET would compute it.
         mr["hook_status"] = "not_open" if mr["state"] != "opened" else mr["hook_status"]
         self.world.touch()
         iid = mr["iid"]
@@ -152,6 +156,7 @@ class Merging:
         if mr["draft"]:
             return "draft_status"
         source, target = repository.tip(mr["source_branch"]), repository.tip(mr["target_branch"])
+        # Nothing to merge, or nothing to merge from.
         if source is None or target is None or repository.is_ancestor(source, target):
             return "commits_status"
         return self._blocked(project, mr, source) or _joins(repository, project, source, target)
@@ -179,6 +184,7 @@ class Merging:
                 self._arm(project, mr, user, options)
                 return
             if status not in ("mergeable", "conflict", "need_rebase"):
+                # Says nothing of the reason: that is in detailed_merge_status.
                 raise ApiError(405, "405 Method Not Allowed")
             if status != "mergeable":
                 raise ApiError(422, "Branch cannot be merged")
@@ -187,6 +193,7 @@ class Merging:
     async def _merge(self, project: Json, mr: Json, user: Json, options: MergeOptions) -> None:
         repository = self.gitlab.open(project)
         head = await blocking(repository.tip, mr["source_branch"])
+        # Last of the checks: a stale sha on a draft is told as 405.
         if options.sha and options.sha != head:
             raise ApiError(409, f"SHA does not match HEAD of source branch: {head}")
         author = self.gitlab.state.users[mr["author_id"]]
@@ -213,6 +220,7 @@ class Merging:
 
     async def _remove_source(self, project: Json, mr: Json, head: str, user: Json) -> None:
         branch = mr["source_branch"]
+        # Asked to remove one of these, GitLab keeps it without a word.
         if branch == project["default_branch"] or branch in project["protected_branches"]:
             return
         if await blocking(move_ref, self.gitlab.open(project), f"refs/heads/{branch}", ZEROS, head):
@@ -286,6 +294,7 @@ class Merging:
             return
         mr["sha"] = new
         mr["diff_refs"] = {"base_sha": fork or base, "head_sha": new, "start_sha": fork or base}
+        # Approvals were for the old head.
         mr["approved_by"] = []
         if mr["merge_when_pipeline_succeeds"]:
             self.disarm(mr)  # GitLab aborts auto-merge when the source branch moves
@@ -345,6 +354,7 @@ def merge_now(
     squashed = None
     if project["squash_option"] == "always" or (mr["squash"] if options.squash is None else options.squash):
         base = repository.merge_base(old, head) or old
+        # Without a message of ours a squash drops the commits' trailers.
         text = options.squash_message or mr["title"]
         squashed = commit_tree(
             repository, f"{head}^{{tree}}", [base], message=text, author=author, committer=user
@@ -357,6 +367,7 @@ def merge_now(
         text = options.message or merge_message(project, mr)
         new = commit_tree(repository, tree, [old, new], message=text, author=user, committer=user)
         merge_commit = new
+    # Somebody pushed in between: compare and swap, and the caller hears of a failed merge.
     if not move_ref(repository, f"refs/heads/{mr['target_branch']}", new, old):
         return None
     return Merged(old, new, merge_commit, squashed)

@@ -34,6 +34,7 @@ KEPT = (
     "force_remove_source_branch",
     "squash",
 )
+# The older field `merge_status` knows four words; whatever blocks a merge is one of them there.
 MERGE_STATUS = {
     "mergeable": "can_be_merged",
     "preparing": "checking",
@@ -45,12 +46,14 @@ MERGE_STATUS = {
 def short_json(gitlab: GitLab, project: Json, mr: Json) -> Json:
     """Return a merge request as lists do."""
     base = gitlab.base_url
+    # Only one reason is given, not all of them (gitlab-api.md, "Merge requests").
     status = gitlab.merging.status(project, mr)
     prepared = status != "preparing"
     return {name: mr[name] for name in KEPT} | {
         "project_id": project["id"],
         "source_project_id": project["id"],
         "target_project_id": project["id"],
+        # Deprecated for merge_user, which is also set while auto-merge is armed: this one is not.
         "merged_by": mr["merge_user"] if mr["state"] == "merged" else None,
         "author": user_json(base, gitlab.state.users[mr["author_id"]]),
         "assignee": None,
@@ -63,6 +66,7 @@ def short_json(gitlab: GitLab, project: Json, mr: Json) -> Json:
         "work_in_progress": mr["draft"],
         "detailed_merge_status": status,
         "merge_status": MERGE_STATUS.get(status, "cannot_be_merged"),
+        # Null for the first seconds: a client that merges at once gets 405.
         "prepared_at": mr["created_at"] if prepared else None,
         "has_conflicts": status == "conflict",
         "blocking_discussions_resolved": True,
@@ -91,4 +95,5 @@ def full_json(gitlab: GitLab, project: Json, mr: Json, *, rebase: bool) -> Json:
         "user": {"can_merge": True},
         "approvals_before_merge": project["approvals_before_merge"],
     }
+    # Left out unless ?include_rebase_in_progress=true asks.
     return body | {"rebase_in_progress": mr["rebase_in_progress"]} if rebase else body

@@ -71,6 +71,7 @@ def push(
         "ref": ref,
         "ref_protected": ref.removeprefix("refs/heads/") in project["protected_branches"],
         # For an annotated tag `after` is the tag object, and this its commit.
+        # Null for a deleted branch or tag: there is nothing left to check out.
         "checkout_sha": checkout,
         "message": repository.tag_message(after) if is_tag and checkout else None,
         "user_id": user["id"],
@@ -81,6 +82,7 @@ def push(
         "project_id": project["id"],
         "project": block,
         "commits": [_touched(base, project, repository, item) for item in reversed(commits[:LISTED_COMMITS])],
+        # More than the list holds where a push was long: then the touched paths are not all here.
         "total_commits_count": len(commits),
         "push_options": {},
         "repository": {
@@ -105,8 +107,10 @@ def _commits(repository: Repository, project: Json, ref: str, before: str, after
     if ref.startswith("refs/tags/"):
         commit = repository.resolve(after)
         return repository.log("-1", commit) if commit else []
+    # After a force push the old tip is no ancestor: no flag says so (gitlab-webhooks.md, "push").
     if before != ZEROS:
         return repository.log(f"{before}..{after}")
+    # A new branch tells of what the default branch lacks: often of nothing.
     default = f"refs/heads/{project['default_branch']}"
     known = repository.resolve(default) if ref != default else None
     return repository.log(after, *([f"^{known}"] if known else []))
@@ -115,6 +119,7 @@ def _commits(repository: Repository, project: Json, ref: str, before: str, after
 def _touched(base: str, project: Json, repository: Repository, commit: Commit) -> Json:
     command = ("diff-tree", "-r", "--no-renames", "--name-status", "-z", parent_of(commit), commit.id)
     fields = repository.run(*command).decode(errors="replace").split("\0")
+    # Without renames: a moved file is removed here and added there, as hooks have it.
     pairs = list(zip(fields[0::2], fields[1::2], strict=False))
     kinds = {"added": "A", "modified": "MT", "removed": "D"}
     return hook_commit(base, project, commit) | {
@@ -144,6 +149,7 @@ def merge_request(
         "object_attributes": _mr_attributes(base, project, mr, last, action, author)
         | {name: value for name, value in extra.items() if name != "changes"},
         "labels": [],
+        # May be empty in real life, too; `oldrev` is what tells of pushed code.
         "changes": extra.get("changes", {}),
         "assignees": [],
         "reviewers": [],
@@ -167,6 +173,7 @@ def _mr_attributes(
         "reviewer_ids": [],
         "title": mr["title"],
         "description": mr["description"],
+        # "2026-01-05 08:00:00 UTC": hooks keep a form of their own beside the API's ISO 8601.
         "created_at": hook_stamp(mr["created_at"]),
         "updated_at": hook_stamp(mr["updated_at"]),
         "milestone_id": None,
@@ -200,6 +207,7 @@ def deployment(base: str, project: Json, row: Json, title: str, user: Json) -> J
     return {
         "object_kind": "deployment",
         "status": row["status"],
+        # A third form of dates, with an offset.
         "status_changed_at": row["updated_at"][:19].replace("T", " ") + " +0000",
         "deployment_id": row["id"],
         "deployable_id": None,
@@ -252,12 +260,14 @@ def pipeline(base: str, project: Json, row: Json, commit: Commit | None, user: J
             "before_sha": row["before_sha"],
             "source": row["source"],
             "status": row["status"],
+            # The page's word for the same thing.
             "detailed_status": "passed" if row["status"] == "success" else row["status"],
             "stages": row["stages"],
             "created_at": hook_stamp(row["created_at"]),
             "finished_at": hook_stamp(row["finished_at"]) if row["finished_at"] else None,
             "duration": row["duration"],
             "queued_duration": 1,
+            # Real ones may hold secrets here: whoever stores the body redacts it.
             "variables": [],
             "url": f"{base}/{project['path_with_namespace']}/-/pipelines/{row['id']}",
         },

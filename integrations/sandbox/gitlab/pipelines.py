@@ -45,6 +45,7 @@ class Pipelines:
         if sha is None:
             raise ApiError(400, {"base": ["Reference not found"]})
         now = stamp(self.gitlab.world.now())
+        # A bare name in `ref`: only this flag tells a tag from a branch.
         is_tag = await blocking(repository.tip, ref) is None
         row = {
             "id": self.gitlab.state.next_id("pipeline"),
@@ -71,6 +72,7 @@ class Pipelines:
     async def set_status(self, project: Json, row: Json, status: str) -> None:
         """Move a pipeline and send its hook: one event for each change."""
         now = self.gitlab.world.now()
+        # Hooks of several changes may overtake each other: the API's time is what orders them.
         row["status"], row["updated_at"] = status, stamp(now)
         if status in FINISHED:
             row["finished_at"] = stamp(now)

@@ -13,6 +13,7 @@ from integrations.sandbox.gitlab.webhooks import VERSION
 async def list_projects(call: Call) -> Response:
     """GET /projects."""
     wanted = call.text("search").lower()
+    # Strangers see public projects alone: others do not even exist for them.
     rows = [row for row in call.gitlab.state.projects.values() if call.user or row["visibility"] == "public"]
     rows = [row for row in rows if wanted in row["path_with_namespace"].lower()]
     return page(call, [project_json(call.gitlab.base_url, row) for row in rows])
@@ -28,6 +29,7 @@ async def update_project(call: Call) -> Response:
     call.project.update(
         {name: call.text(name) for name in ("merge_method", "squash_option") if name in call.params}
     )
+    # Any of these changes what a promotion's merge has to wait for.
     flags = (
         "only_allow_merge_if_pipeline_succeeds",
         "remove_source_branch_after_merge",
@@ -46,6 +48,7 @@ def _full_user(call: Call, user: Json) -> Json:
 
 async def current_user(call: Call) -> Response:
     """GET /user."""
+    # Project access tokens act as bot users: these two are Slipway's.
     return answer(_full_user(call, call.actor) | {"is_admin": False, "bot": call.actor["id"] in (2, 3)})
 
 
@@ -67,6 +70,7 @@ async def get_user(call: Call) -> Response:
 
 async def own_token(call: Call) -> Response:
     """GET /personal_access_tokens/self."""
+    # The one way for a token to learn when it ends (gitlab-api.md, "Tokens and least privilege").
     return answer(call.token)
 
 
@@ -86,6 +90,7 @@ async def protected_branches(call: Call) -> Response:
         {
             "id": number,
             "name": name,
+            # Lists, as Premium may name people and groups beside roles.
             "push_access_levels": [{"access_level": rule["push"]}],
             "merge_access_levels": [{"access_level": rule["merge"]}],
             "allow_force_push": False,
@@ -98,6 +103,7 @@ async def protected_branches(call: Call) -> Response:
 async def version(call: Call) -> Response:
     """GET /version."""
     del call
+    # Enterprise, for merge trains and approvals are of its editions.
     return answer({"version": VERSION, "revision": "5a0d0b4e0c1", "enterprise": True})
 
 

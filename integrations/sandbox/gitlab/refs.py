@@ -13,11 +13,13 @@ from integrations.sandbox.gitlab.views import branch_json, commit_json, user_jso
 from integrations.sandbox.gitlab.web import Access, ApiError, Call, answer, blocking, empty, page, route
 from integrations.sandbox.gitlab.writes import annotated_tag, move_ref
 
+# About what git-check-ref-format refuses, in one pattern.
 INVALID = re.compile(r"(^[-/.])|[\s~^:?*\[\\\x00-\x1f]|\.\.|@\{|(\.lock|[/.])$|//")
 
 
 def matches(name: str, search: str) -> bool:
     """Apply GitLab's `search`: ^start, end$, or a part; letter case is ignored."""
+    # The anchors are GitLab's own, no regular expression: `v1.*` looks for a star.
     name, search = name.lower(), search.lower()
     if search.startswith("^"):
         return name.startswith(search[1:])
@@ -77,6 +79,7 @@ async def delete_branch(call: Call) -> Response:
     if tip is None:
         raise ApiError(404, "404 Branch Not Found")
     if name == call.project["default_branch"]:
+        # 403 although the caller may push to it.
         raise ApiError(403, "Cannot remove HEAD branch")
     if name in call.project["protected_branches"]:
         raise ApiError(403, "Protected branch can not be removed")
@@ -88,6 +91,7 @@ async def delete_branch(call: Call) -> Response:
 def version_key(name: str) -> tuple[tuple[int, object], ...]:
     """Order tags as `order_by=version` does: numbers by size, a pre-release before its release."""
     main, _, pre = name.lstrip("vV").partition("-")
+    # Numbers by size, so that 1.10 comes after 1.9.
     pieces = [part for part in re.split(r"(\d+)", main) if part not in ("", ".")]
     key = [(1, int(part)) if part.isdigit() else (0, part) for part in pieces]
     return (*key, (-1, pre) if pre else (0, ""))
@@ -105,6 +109,7 @@ def _tag(call: Call, ref: Ref) -> Json:
         "commit": commit_json(call.gitlab.base_url, call.project, commit),
         "release": {"tag_name": name, "description": release["description"]} if release else None,
         "protected": False,
+        # A lightweight tag records no time of its own (gitlab-api.md, "Branches and tags").
         "created_at": _tagged_at(repository, ref) if annotated else None,
     }
 
@@ -203,6 +208,7 @@ async def create_release(call: Call) -> Response:
     call.require("tag_name")
     name, now = call.text("tag_name"), stamp(call.gitlab.world.now())
     if any(row["tag_name"] == name for row in call.project["releases"]):
+        # 409 here, where tags and branches answer 400.
         raise ApiError(409, "Release already exists")
     commit = await blocking(call.repository.commit, f"refs/tags/{name}")
     if commit is None:

@@ -72,6 +72,7 @@ def _admit(
         return _challenge(), None, None
     if project is None:
         return PlainTextResponse("The project you were looking for could not be found.\n", 404), None, None
+    # read_api opens no repository: Git has scopes of its own (gitlab-api.md, "Tokens and least privilege").
     allowed = {"api", "write_repository"} if writes else {"api", "write_repository", "read_repository"}
     if token is not None and not allowed & set(token["scopes"]):
         return PlainTextResponse("You are not allowed to access this project.\n", 403), None, None
@@ -112,8 +113,10 @@ def _environment(
         "SANDBOX_PROTECTED": " ".join(closed),
         "SANDBOX_PUSH_LOG": str(log),
     }
+    # Version 2 is asked for by header; without it the server would list every ref.
     if "git-protocol" in headers:
         values["GIT_PROTOCOL"] = headers["git-protocol"]
+    # The length of a packed body says nothing of what the program will read.
     if "content-length" in headers and "content-encoding" not in headers:
         values["CONTENT_LENGTH"] = headers["content-length"]
     return values
@@ -178,4 +181,5 @@ def _changes(log: Path) -> dict[str, Change]:
     if not log.exists():
         return {}
     rows = [line.split(" ", 2) for line in log.read_text().splitlines()]
+    # Zeros are Git's word for "was not there" and "is gone".
     return {ref: (None if old == ZEROS else old, None if new == ZEROS else new) for old, new, ref in rows}

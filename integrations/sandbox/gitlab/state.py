@@ -36,6 +36,7 @@ TOKENS: tuple[tuple[str, int, str, tuple[str, ...]], ...] = (
 
 def stamp(moment: datetime) -> str:
     """Write a moment as GitLab's API does: milliseconds and Z."""
+    # Three digits: GitLab cuts microseconds off, and the filters here compare times as text.
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
@@ -102,6 +103,7 @@ def _token(number: int, user_id: int, name: str, scopes: tuple[str, ...]) -> Jso
         "user_id": user_id,
         "last_used_at": None,
         "active": True,
+        # Tokens end after a year at most, at the start of a day (gitlab-api.md, "Tokens").
         "expires_at": f"{datetime.now(UTC).year + 1}-01-04",
     }
 
@@ -134,8 +136,10 @@ def new_project(number: int, path: str, created: str, options: Json) -> Json:
         "squash_option": "default_off",
         "merge_trains_enabled": False,
         "only_allow_merge_if_pipeline_succeeds": False,
+        # GitLab's default; who keeps a branch like dev must say so.
         "remove_source_branch_after_merge": True,
         "approvals_before_merge": 0,
+        # The bot that opens must not be the one that approves.
         "merge_requests_author_approval": False,
         # Roles that may push to and merge into a protected branch.
         "protected_branches": {"main": {"push": MAINTAINER, "merge": MAINTAINER}},
@@ -154,6 +158,7 @@ def new_project(number: int, path: str, created: str, options: Json) -> Json:
 
 def may(project: Json, level: int, act: str, branch: str) -> bool:
     """Tell whether a role may "push" to or "merge" into a branch."""
+    # Without a rule a developer suffices; with one GitLab's default asks for a maintainer.
     rule = project["protected_branches"].get(branch)
     needed = int(rule[act]) if rule else DEVELOPER
     return level >= needed

@@ -72,6 +72,7 @@ def project_json(base: str, project: Json) -> Json:
         "archived": False,
         "empty_repo": False,
         "merge_requests_enabled": True,
+        # The caller's own, by way of project and group; the sandbox knows one way.
         "permissions": {
             "project_access": {"access_level": 40, "notification_level": 3},
             "group_access": None,
@@ -92,6 +93,7 @@ def commit_json(base: str, project: Json, commit: Commit, *, trailers: bool = Fa
     return {
         "id": commit.id,
         "short_id": commit.id[:8],
+        # The committer's date, not the push's: Git records none.
         "created_at": milliseconds(commit.committed),
         "parent_ids": list(commit.parents),
         "title": commit.title,
@@ -115,6 +117,7 @@ def diff_json(diff: FileDiff) -> Json:
         "diff": diff.text,
         "new_path": diff.new_path,
         "old_path": diff.old_path,
+        # Modes come with a diff and a tree, but not with a file.
         "a_mode": diff.old_mode,
         "b_mode": diff.new_mode,
         "new_file": diff.status == "A",
@@ -122,6 +125,7 @@ def diff_json(diff: FileDiff) -> Json:
         "deleted_file": diff.status == "D",
         "generated_file": False,
         "collapsed": False,
+        # Real GitLab empties `diff` where it sets this or `collapsed`.
         "too_large": False,
     }
 

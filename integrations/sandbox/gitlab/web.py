@@ -157,6 +157,7 @@ async def _call(request: Request, access: Access) -> Call:
     project = _project(gitlab, request, user)
     if gitlab.state.level(user) < access.value and user is not None:
         raise ApiError(*FORBIDDEN)
+    # Whoever forwards a hook's header joins its chain, and GitLab sends no hook for what they do then.
     gitlab.webhooks.join_chain(request.headers.get("x-gitlab-event-uuid"))
     return Call(gitlab, request, user, token, project, await _parameters(request))
 
@@ -201,6 +202,7 @@ async def _parameters(request: Request) -> Json:
 
 def window(call: Call) -> tuple[int, int]:
     """Return the page asked for and its size: 20 rows unless told, 100 at most."""
+    # Larger pages are cut without a word (gitlab-api.md, "Pagination").
     return max(1, call.number("page", 1)), min(100, max(1, call.number("per_page", 20)))
 
 
@@ -218,6 +220,7 @@ def part(call: Call, shown: Sequence[object], *, more: bool, total: int | None) 
         "X-Page": str(number),
         "X-Per-Page": str(size),
         "X-Prev-Page": str(number - 1) if number > 1 else "",
+        # Empty on the last page, not absent.
         "X-Next-Page": str(number + 1) if more else "",
     }
     links = (
@@ -246,6 +249,7 @@ def keyset_page(call: Call, rows: Sequence[Json], key: str) -> Response:
 
 def _link(call: Call, rel: str, changed: dict[str, Any]) -> str:
     query = dict(call.request.query_params) | {name: str(value) for name, value in changed.items()}
+    # A token in the address must not travel on in a header that proxies log.
     query.pop("private_token", None)
     base = call.request.base_url.replace(path=call.request.url.path)
     return f'<{base}?{urlencode(query)}>; rel="{rel}"'

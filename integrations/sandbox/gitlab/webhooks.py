@@ -31,6 +31,7 @@ TIMEOUT = 10.0
 KEPT_DELIVERIES = 100
 CHAIN_LIMIT = 100
 CHAIN_SECONDS = 30 * 60
+# After so many failures in a row only a person's successful test brings the hook back.
 PERMANENT_AFTER = 40
 
 # Attribute of a hook's row, header value.
@@ -66,6 +67,7 @@ class Webhooks:
     def fire(self, project: Json, kind: str, payload: Json) -> None:
         """Queue one event for every hook of the project that wants it."""
         attribute, header = EVENTS[kind]
+        # All hooks of one event share it: it tells no delivery from another.
         event_uuid = _chain.get() or str(uuid.uuid4())
         for hook in project["hooks"]:
             if hook.get(attribute) and self._enabled(hook) and self._unchained(event_uuid, hook["id"]):
@@ -111,6 +113,7 @@ class Webhooks:
             "attempts": 0,
         }
         project["deliveries"].append(row)
+        # GitLab keeps its log for days; a demo that runs for weeks must not grow.
         del project["deliveries"][:-KEPT_DELIVERIES]
         self.world.touch()
         return row
@@ -125,6 +128,7 @@ class Webhooks:
         status = await self._post(self.resolve(hook["url"]), body, self.headers(hook, row, body))
         row["attempts"] += 1
         row["response_status"], row["execution_duration"] = status, round(time.monotonic() - started, 3)
+        # A redirect counts as delivered, although it is not followed.
         self._judge(hook, ok=status.isdigit() and 200 <= int(status) < 400)
         while held is None and self._held:
             self._held.pop().set()
@@ -155,11 +159,13 @@ class Webhooks:
             "User-Agent": f"GitLab/{VERSION}",
             "Idempotency-Key": row["idempotency_key"],
             "X-Gitlab-Event": row["trigger"],
+            # Called unique per webhook in the docs; the code makes a new one for each attempt.
             "X-Gitlab-Webhook-UUID": str(uuid.uuid4()),
             "X-Gitlab-Instance": self.gitlab.base_url,
             "X-Gitlab-Event-UUID": row["event_uuid"],
         }
         if hook["token"]:
+            # Left out entirely where no secret is set.
             headers["X-Gitlab-Token"] = hook["token"]
         if hook["signing_token"]:
             headers |= signed(hook["signing_token"], row["idempotency_key"], int(time.time()), body)
@@ -186,6 +192,7 @@ class Webhooks:
         now = time.monotonic()
         self._chains = {key: row for key, row in self._chains.items() if now - row[0] < CHAIN_SECONDS}
         _, seen = self._chains.setdefault(event_uuid, (now, set()))
+        # How GitLab stops two systems that answer each other's hooks for ever.
         if hook_id in seen or len(seen) >= CHAIN_LIMIT:
             return False
         seen.add(hook_id)
@@ -210,6 +217,7 @@ def alert_status(hook: Json, now: str) -> str:
 
 def signed(token: str, key: str, timestamp: int, body: bytes) -> dict[str, str]:
     """Return the Standard Webhooks headers (gitlab-webhooks.md, "Signing token")."""
+    # The key is what the text decodes to; signing with the text itself is the usual mistake.
     secret = base64.b64decode(token.removeprefix("whsec_"))
     digest = hmac.new(secret, f"{key}.{timestamp}.".encode() + body, hashlib.sha256).digest()
     signature = f"v1,{base64.b64encode(digest).decode()}"

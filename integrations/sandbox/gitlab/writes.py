@@ -153,6 +153,7 @@ def commit_tree(
 ) -> str:
     """Make a commit of an existing tree (or revision^{tree}): merges and squashes."""
     now = int(time.time())
+    # Resolved first: a revision such as "main^{tree}" may move under us.
     tree = repository.run("rev-parse", "--verify", tree).decode().strip()
     lines = [f"tree {tree}\n".encode(), *(f"parent {parent}\n".encode() for parent in parents)]
     lines += [
@@ -171,6 +172,7 @@ def annotated_tag(repository: Repository, name: str, commit: str, message: str, 
     head = f"object {commit}\ntype commit\ntag {name}\n".encode() + signature(
         "tagger", tagger, int(time.time())
     )
+    # mktag refuses a message without a final line end.
     text = message if message.endswith("\n") else f"{message}\n"
     return repository.run("mktag", data=head + b"\n" + text.encode()).decode().strip()
 
@@ -186,6 +188,7 @@ def rebased(repository: Repository, commit: str, onto: str, committer: Person) -
         repository.run("worktree", "add", "--quiet", "--force", "--detach", str(folder), commit)
         command = ["git", "-C", str(folder), "rebase", "--quiet", onto]
         done = subprocess.run(command, env=ENVIRONMENT | names, capture_output=True, check=False)
+        # In conflict: the half-done rebase goes with its folder.
         if done.returncode != 0:
             return None
         head = subprocess.run(

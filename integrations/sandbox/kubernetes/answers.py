@@ -47,6 +47,7 @@ def details(kind: Kind, name: str) -> dict[str, Any]:
 
 
 def unauthorized() -> ApiError:
+    # Without details: nothing is said about the object.
     return ApiError(401, "Unauthorized", "Unauthorized")
 
 
@@ -56,6 +57,7 @@ def not_found(kind: Kind, name: str) -> ApiError:
 
 def already_exists(kind: Kind, name: str) -> ApiError:
     text = f'{kind.qualified} "{name}" already exists'
+    # Two reasons share 409: only `reason` tells a taken name from a moved version.
     return ApiError(409, "AlreadyExists", text, details=details(kind, name))
 
 
@@ -99,6 +101,7 @@ def expired_continue() -> ApiError:
         "The provided continue parameter is too old to display a consistent list result. "
         "You can start a new list without the continue parameter."
     )
+    # The cure is a new list, for a continue token as for a watch.
     return ApiError(410, "Expired", text)
 
 
@@ -108,6 +111,7 @@ def too_old(asked: int, oldest: int) -> ApiError:
 
 def too_large(asked: int, current: int) -> ApiError:
     text = f"Too large resource version: {asked}, current: {current}"
+    # A version from the future, often another cluster's: told as a time-out with a pause.
     found = {"causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]}
     return ApiError(504, "Timeout", text, details={**found, "retryAfterSeconds": 1})
 

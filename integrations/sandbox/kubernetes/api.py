@@ -111,12 +111,14 @@ class Api:
         if token:
             version, _, offset = token.partition(":")
             start = int(offset or 0)
+            # A page of a list that is too old can't be had any more: start over without the token.
             if int(version) < self.objects.oldest:
                 raise answers.expired_continue()
         metadata: Object = {"resourceVersion": version}
         size = int(limit or 0) or len(found)
         if start + size < len(found):
             metadata["continue"] = f"{version}:{start + size}"
+            # With a selector nobody has counted the rest (kubernetes-watch.md section 1).
             if not selected:
                 metadata["remainingItemCount"] = len(found) - start - size
         return found[start : start + size], metadata
@@ -137,6 +139,7 @@ class Api:
             )
         namespace = _namespace(request)
         if kind.namespaced and self.objects.find(kinds.NAMESPACE, "", namespace) is None:
+            # The real one says 403 to whom RBAC gives no right there; the sandbox's account may everything.
             raise answers.not_found(kinds.NAMESPACE, namespace)
         if kind.has_status:
             item.pop("status", None)
@@ -179,6 +182,7 @@ class Api:
         if request.method == "GET":
             return self._one(request, kind, found)
         wanted = await (self._patched(request, found) if request.method == "PATCH" else _body(request))
+        # And here the rest is ignored, spec included.
         found["status"] = wanted.get("status", {})
         return self._one(request, kind, self.objects.update(kind, found, dry_run=_dry(request)))
 
@@ -201,12 +205,14 @@ class Api:
             changed = patches.merge(found, payload)
             sent = payload.get("metadata", {}).get("resourceVersion")
         elif content_type == patches.JSON:
+            # A JSON patch carries no version unless it tests one.
             changed, sent = patches.apply_operations(found, payload), None
         else:
             # Strategic merge knows Go structs only: custom resources answer 415.
             raise answers.unsupported_media_type(
                 f"{patches.JSON}, {patches.MERGE}, application/apply-patch+yaml"
             )
+        # Without a version of its own a patch meets no conflict.
         changed["metadata"]["resourceVersion"] = sent or found["metadata"]["resourceVersion"]
         return changed
 
@@ -253,6 +259,7 @@ def _without_type(item: Object) -> Object:
 async def _body(request: Request) -> Object:
     raw = await request.body()
     content_type = request.headers.get("content-type", "")
+    # kubectl prefers it for core kinds and falls back to JSON on 415.
     if "protobuf" in content_type:
         raise answers.unsupported_media_type("application/json, application/yaml")
     as_yaml = "yaml" in content_type

@@ -19,6 +19,7 @@ _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.In: lambda item, group: item in group,
 }
 _CONSTANTS = {"true": True, "false": False, "null": None}
+# CEL's own functions and those Tekton adds (tekton-api.md section 7).
 _METHODS: dict[str, Callable[..., Any]] = {
     "startsWith": str.startswith,
     "endsWith": str.endswith,
@@ -59,6 +60,7 @@ def _as_python(expression: str) -> str:
     parts = _PARTS.split(expression)
     for index in range(0, len(parts), 2):  # the odd ones are string literals
         part = parts[index].replace("&&", " and ").replace("||", " or ")
+        # A lone `!` is CEL's "not"; `!=` is the same in both languages.
         parts[index] = re.sub(r"!(?!=)", " not ", part)
     return "".join(parts).strip()
 
@@ -69,6 +71,7 @@ def _value(node: ast.expr, known: Mapping[str, Any]) -> Any:
             return value
         case ast.Name(id=name):
             return _CONSTANTS[name] if name in _CONSTANTS else known[name]
+        # A field that is not there is an error, which refuses the event; has() asks first.
         case ast.Attribute(value=inner, attr=name):
             return _value(inner, known)[name]
         case ast.Subscript(value=inner, slice=index):

@@ -32,6 +32,7 @@ class Cluster:
         self.controller = Controller(self.objects, self.logs)
         self.triggers = Triggers(self.objects)
         routes = [*discovery.routes(), *self.triggers.routes(), *Api(self.objects, self.logs).routes()]
+        # An unknown path is plain text, not a Status: so an absent CRD shows itself.
         self.app = Starlette(routes=routes, exception_handlers={404: _no_such_path})
         world.cluster = self
 

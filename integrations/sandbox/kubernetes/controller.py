@@ -44,6 +44,7 @@ class Controller:
         item = change.object
         if change.kind is POD and change.type == "DELETED":
             self.logs.forget(item["metadata"]["namespace"], item["metadata"]["name"])
+        # Level-triggered: the queue names the run, and what is due is read from it.
         elif change.kind is PIPELINE_RUN and change.type != "DELETED":
             self.queue.put_nowait(_key(item))
         elif change.kind in (TASK_RUN, CUSTOM_RUN):
@@ -59,6 +60,7 @@ class Controller:
         if item["spec"].get("status") and not is_done(item) and change.type != "DELETED":
             # Outside of the write that is being told: the listener must not write by itself.
             asyncio.get_running_loop().call_soon(self._cancel, change)
+        # A child tells nothing by itself; its owner is looked at again.
         for owner in item["metadata"].get("ownerReferences", []):
             if owner["kind"] == "PipelineRun":
                 self.queue.put_nowait((item["metadata"]["namespace"], owner["name"]))
@@ -68,6 +70,7 @@ class Controller:
             try:
                 key = await asyncio.wait_for(self.queue.get(), TICK)
                 self.pipeline_runs.reconcile(*key)
+            # Time limits come without any event.
             except TimeoutError:
                 for key in self.pipeline_runs.overdue():
                     self.pipeline_runs.reconcile(*key)

@@ -9,6 +9,7 @@ from starlette.routing import Route
 from integrations.sandbox.kubernetes.answers import no_such_path
 from integrations.sandbox.kubernetes.kinds import KINDS, POD, Kind
 
+# watch is a verb of its own: RBAC may grant list without it.
 VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
 # An OpenAPI 2 document in protobuf that says nothing but `swagger: "2.0"`: kubectl skips its client-side
 # validation of kinds the document does not know.
@@ -53,6 +54,7 @@ async def group(request: Request) -> Response:
 def _group(name: str) -> dict[str, object]:
     versions = dict.fromkeys(kind.version for kind in KINDS if kind.group == name)
     served = [{"groupVersion": f"{name}/{version}", "version": version} for version in versions]
+    # How clients learn whether a cluster serves Tekton's v1 or only v1beta1.
     return {"name": name, "versions": served, "preferredVersion": served[0]}
 
 
@@ -85,6 +87,7 @@ def _entries(kind: Kind) -> list[dict[str, object]]:
     sub = {"singularName": "", "namespaced": kind.namespaced, "kind": kind.kind}
     entries: list[dict[str, object]] = [main]
     if kind.has_status:
+        # Subresources stand in the list like resources, with a slash in the name.
         entries.append({**sub, "name": f"{kind.plural}/status", "verbs": ["get", "patch", "update"]})
     if kind is POD:
         entries.append({**sub, "name": "pods/log", "verbs": ["get"]})

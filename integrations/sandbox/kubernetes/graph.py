@@ -10,6 +10,7 @@ from integrations.sandbox.kubernetes.admission import condition
 
 Object = dict[str, Any]
 
+# Tekton's exact texts: clients match them (tekton-api.md section 2).
 WHEN_FALSE = "When Expressions evaluated to false"
 PARENTS_SKIPPED = "Parent Tasks were skipped"
 RESULTS_MISSING = "Results were missing"
@@ -38,10 +39,12 @@ class Graph:
         self.control = control
         self.skips: dict[str, str] = {}
         self.states: dict[str, str] = {}
+        # One failed task stops the others from starting; what runs already runs on.
         failed = any(self._ran(task) == "failed" for task in self.tasks)
         self.stop = STOP_REASONS.get(control, STOPPING if failed else "")
         for task in self._ordered():
             self.states[task["name"]] = self._state(task)
+        # Finally tasks begin when every other task has its last word, skipped ones included.
         self.dag_done = all(self.states[task["name"]] in ENDED for task in self.tasks)
         self.known |= self._statuses()
         for task in self.finally_tasks:
@@ -69,6 +72,7 @@ class Graph:
         told = f"{failed} (Ignored: {count['ignored']})" if count["ignored"] else str(failed)
         ended = count["succeeded"] + failed + count["cancelled"]
         incomplete = len(self.states) - ended - count["skipped"]
+        # Left out at the end, when nothing is incomplete.
         middle = f" Incomplete: {incomplete}," if incomplete else ""
         return (
             f"Tasks Completed: {ended} (Failed: {told}, Cancelled {count['cancelled']}),"
@@ -92,6 +96,7 @@ class Graph:
 
     def parents(self, task: Object) -> set[str]:
         producers = {name for name, _ in variables.result_references(task)}
+        # Using a result is an order as well, though nobody wrote runAfter.
         return set(task.get("runAfter", [])) | (producers & {t["name"] for t in self.tasks})
 
     def _ordered(self) -> list[Object]:
@@ -116,6 +121,7 @@ class Graph:
             return "succeeded"
         if found.get("status") != "False":
             return "running"
+        # Counted apart from failures in the run's message.
         if found["reason"] == "TaskRunCancelled":
             return "cancelled"
         return "ignored" if task.get("onError") == "continue" else "failed"
@@ -143,6 +149,7 @@ class Graph:
 
     def _when_reason(self, task: Object) -> str:
         expressions = self.when(task)
+        # A result that is still to come: nothing can be decided yet.
         if variables.result_references(expressions):
             return ""
         return "" if all(variables.holds(expression) for expression in expressions) else WHEN_FALSE
@@ -150,6 +157,7 @@ class Graph:
     def _finally_state(self, task: Object) -> str:
         if ran := self._ran(task):
             return ran
+        # The hard ways to end spare nobody; the graceful ones let finally run.
         if self.control in ("Cancelled", "Timeout"):
             self.skips[task["name"]] = self.stop
             return "skipped"
@@ -174,5 +182,6 @@ class Graph:
     def _statuses(self) -> dict[str, str]:
         words = {"succeeded": "Succeeded", "failed": "Failed", "ignored": "Failed", "cancelled": "Failed"}
         known = {f"tasks.{name}.status": words.get(state, "None") for name, state in self.states.items()}
+        # Success with a skipped task has a word of its own.
         total = "Completed" if self.skips else "Succeeded"
         return known | {"tasks.status": "Failed" if self.failed else total}

@@ -20,6 +20,7 @@ class Kind:
 
     @property
     def api_version(self) -> str:
+        # The core group is old enough to have no name, in manifests as in paths.
         return f"{self.group}/{self.version}" if self.group else self.version
 
     @property
@@ -40,7 +41,9 @@ PIPELINE_RUN = Kind("tekton.dev", "v1", "pipelineruns", "PipelineRun", ("pr", "p
 TASK_RUN = Kind("tekton.dev", "v1", "taskruns", "TaskRun", ("tr", "trs"), has_status=True)
 PIPELINE = Kind("tekton.dev", "v1", "pipelines", "Pipeline")
 TASK = Kind("tekton.dev", "v1", "tasks", "Task")
+# Still v1beta1, beside Tekton's other kinds in v1.
 CUSTOM_RUN = Kind("tekton.dev", "v1beta1", "customruns", "CustomRun", has_status=True)
+# Triggers is a project of its own, with a group of its own.
 EVENT_LISTENER = Kind("triggers.tekton.dev", "v1beta1", "eventlisteners", "EventListener", ("el",))
 TRIGGER_BINDING = Kind("triggers.tekton.dev", "v1beta1", "triggerbindings", "TriggerBinding", ("tb",))
 TRIGGER_TEMPLATE = Kind("triggers.tekton.dev", "v1beta1", "triggertemplates", "TriggerTemplate", ("tt",))

@@ -45,6 +45,7 @@ class Logs:
         """Answer `pods/NAME/log`; raise the 400s of a wrong, unnamed or not yet started container."""
         pod = self.objects.get(POD, namespace, name)
         container = _container(pod, query.get("container", ""))
+        # 400, not 404: the reader tries again until the step runs (tekton-api.md section 6).
         if "waiting" in _state(pod, container):
             raise answers.bad_request(
                 f'container "{container}" in pod "{name}" is waiting to start: PodInitializing'
@@ -53,6 +54,7 @@ class Logs:
             return StreamingResponse(self._follow(namespace, name, container, query), media_type="text/plain")
         chosen = _selected(self.lines(namespace, name, container), query)
         body = b"".join(_render(line, query) for line in chosen)
+        # Cut in the middle of a line, or of a letter.
         limit = int(query.get("limitBytes") or len(body))
         return Response(body[:limit], media_type="text/plain")
 
@@ -61,6 +63,7 @@ class Logs:
     ) -> AsyncIterator[bytes]:
         sent = 0
         chosen = _selected(self.lines(namespace, pod, container), query)
+        # What tail and since left out is not sent later either.
         skipped = len(self.lines(namespace, pod, container)) - len(chosen)
         while not self.objects.closed and stream_fault(self.world, "kubernetes") not in ("drop", "refuse"):
             found = self.objects.find(POD, namespace, pod)
@@ -69,6 +72,8 @@ class Logs:
                 for line in self.lines(namespace, pod, container)[skipped + sent :]:
                     sent += 1
                     yield _render(line, query)
+                # The end of the container is the end of the stream; so is any hiccup on the way, so readers
+                # ask again.
                 if not running:
                     return
             await asyncio.sleep(TICK)
@@ -80,6 +85,7 @@ def _container(pod: Object, asked: str) -> str:
     name = pod["metadata"]["name"]
     if asked and asked not in main + init:
         raise answers.bad_request(f"container {asked} is not valid for pod {name}")
+    # One container needs no name; Tekton's pods nearly always have more.
     if asked or len(main) == 1:
         return asked or str(main[0])
     choices = f"choose one of: [{' '.join(main)}]"

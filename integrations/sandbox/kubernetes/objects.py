@@ -16,6 +16,7 @@ from integrations.sandbox.kubernetes.kinds import KINDS, NAMESPACE, Kind
 from integrations.sandbox.world import World
 
 Object = dict[str, Any]
+# etcd keeps about five minutes; a watch from before that must list anew.
 HISTORY = 2000
 # Kubernetes leaves out vowels and look-alikes, so that a generated name spells no word.
 SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
@@ -101,6 +102,7 @@ class Objects:
         item = copy.deepcopy(manifest)
         metadata = item.setdefault("metadata", {})
         if not metadata.get("name"):
+            # Five random letters may meet: then this is a 409, which clients try again.
             metadata["name"] = self._generate_name(kind, metadata.get("generateName", ""))
         name = metadata["name"]
         if _key(kind, namespace, name) in self._table(kind):
@@ -117,14 +119,17 @@ class Objects:
         """Replace an object; raise 409 Conflict when it carries a version that is not the current one."""
         metadata = item["metadata"]
         before = self.get(kind, metadata.get("namespace", ""), metadata["name"])
+        # Who sends no version overwrites whatever is there: that is the API's rule.
         if metadata.get("resourceVersion") not in (None, before["metadata"]["resourceVersion"]):
             raise answers.conflict(kind, metadata["name"])
         for field in ("uid", "creationTimestamp", "generation", "resourceVersion", "namespace"):
             if field in before["metadata"]:
                 metadata[field] = before["metadata"][field]
+        # Nothing changed: no new version, no event.
         if item == before:
             return before
         if item.get("spec") != before.get("spec"):
+            # The spec's own counter; a status may change for ever without it.
             metadata["generation"] += 1
         return item if dry_run else self._write(kind, "MODIFIED", item, before)
 
@@ -134,6 +139,7 @@ class Objects:
         del self._table(kind)[_key(kind, namespace, name)]
         self._write(kind, "DELETED", item, copy.deepcopy(item))
         if not orphan:
+            # The garbage collector's work, done at once instead of some seconds later.
             for child_kind, child in self._owned_by(item["metadata"]["uid"]):
                 metadata = child["metadata"]
                 self.remove(child_kind, metadata.get("namespace", ""), metadata["name"])
@@ -185,6 +191,7 @@ class Objects:
         return prefix + "".join(self.world.random.choices(SUFFIX_ALPHABET, k=5))
 
     def _write(self, kind: Kind, type_: str, item: Object, before: Object | None) -> Object:
+        # Also for a deletion: DELETED carries a version of its own (kubernetes-watch.md section 1).
         self.state["version"] += 1
         item["metadata"]["resourceVersion"] = str(self.version)
         if type_ != "DELETED":
@@ -195,6 +202,7 @@ class Objects:
 
     def _record(self, change: Change) -> None:
         if len(self.history) == self.history.maxlen:
+            # What falls out of the buffer can't be resumed from any more.
             self.oldest = self.history[0].version
         self.history.append(change)
         self.world.touch()

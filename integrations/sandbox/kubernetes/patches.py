@@ -13,6 +13,7 @@ JSON = "application/json-patch+json"
 
 def merge(target: Any, patch: Any) -> Any:
     """Return `target` changed by a merge patch: null removes, objects merge, the rest replaces."""
+    # A list replaces the whole list: merge patch knows no elements.
     if not isinstance(patch, dict):
         return copy.deepcopy(patch)
     result = dict(target) if isinstance(target, dict) else {}
@@ -32,6 +33,7 @@ def apply_operations(target: Any, operations: list[dict[str, Any]]) -> Any:
             _apply(result, operation)
         except (KeyError, IndexError, TypeError, ValueError) as error:
             text = f"the server rejected our request due to an error in our request: {operation!r}"
+            # The Dashboard's `replace` of a spec.status that is absent ends here (tekton-api.md section 4).
             raise ApiError(422, "Invalid", text) from error
     return result
 
@@ -54,6 +56,7 @@ def _apply(target: Any, operation: dict[str, Any]) -> None:
 
 
 def _locate(target: Any, pointer: str) -> tuple[Any, str]:
+    # In this order: "~01" means "~1", not a slash.
     keys = [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
     for key in keys[:-1]:
         target = _item(target, key)
@@ -70,6 +73,7 @@ def _index(parent: Any, key: str) -> Any:
 
 def _add(parent: Any, key: str, value: Any) -> None:
     if isinstance(parent, list):
+        # "-" is the place behind the last element.
         parent.insert(len(parent) if key == "-" else int(key), value)
     else:
         parent[key] = value

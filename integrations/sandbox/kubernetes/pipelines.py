@@ -54,6 +54,7 @@ class PipelineRuns:
     def reconcile(self, namespace: str, name: str) -> None:
         """Look at one run and its TaskRuns; start, skip, cancel or finish what is due."""
         run = self.objects.find(PIPELINE_RUN, namespace, name)
+        # A finished run is left alone, even when somebody edits it.
         if run is None or is_done(run):
             return
         if run["spec"].get("status") == "PipelineRunPending":
@@ -91,6 +92,7 @@ class PipelineRuns:
         except answers.ApiError as error:
             self._fail(run, "CouldntGetPipeline", self._not_retrieved(run, str(error)))
             return
+        # A copy of what runs: later edits of the Pipeline do not reach this run.
         run["status"]["pipelineSpec"] = spec
         run["status"]["provenance"] = {"featureFlags": FEATURE_FLAGS}
         if refusal := self._refusal(run, spec):
@@ -105,6 +107,7 @@ class PipelineRuns:
         namespace, reference = run["metadata"]["namespace"], run["spec"]["pipelineRef"].get("name", "")
         pipeline = self.objects.get(PIPELINE, namespace, reference)
         labels = run["metadata"]["labels"]
+        # The run's own labels win over the Pipeline's.
         run["metadata"]["labels"] = {**pipeline["metadata"].get("labels", {}), **labels}
         spec: Object = pipeline["spec"]
         return spec
@@ -153,6 +156,7 @@ class PipelineRuns:
             self._start(run, graph, task)
         graph = self._graph(run, control)
         status = run["status"]
+        # Names only, no status: readers join them with the TaskRuns.
         status["childReferences"] = self._children(graph)
         if skipped := graph.skipped():
             status["skippedTasks"] = skipped
@@ -204,6 +208,7 @@ class PipelineRuns:
         for child in graph.running():
             task = child["metadata"]["labels"]["tekton.dev/pipelineTask"]
             spares_finally = control not in ("Cancelled", "Timeout")
+            # Cancelled already, or a finally task that a graceful end lets finish.
             if child["spec"].get("status") or (task in final and spares_finally):
                 continue
             kind = CUSTOM_RUN if child["kind"] == "CustomRun" else TASK_RUN
@@ -239,6 +244,7 @@ class PipelineRuns:
         template = self.objects.find(TASK, metadata["namespace"], reference) or {"metadata": {}}
         in_finally = any(other["name"] == task["name"] for other in graph.finally_tasks)
         labels = {
+            # Task's, then the run's: the later ones win.
             **template["metadata"].get("labels", {}),
             **metadata.get("labels", {}),
             "app.kubernetes.io/managed-by": "tekton-pipelines",
@@ -278,6 +284,7 @@ class PipelineRuns:
         entries = []
         for task in graph.tasks + graph.finally_tasks:
             child = graph.runs.get(task["name"])
+            # Tasks that have not begun are absent: their order is in pipelineSpec.
             if child is None:
                 continue
             entry: Object = {"apiVersion": child["apiVersion"], "kind": child["kind"]}
@@ -305,6 +312,7 @@ class PipelineRuns:
             "TasksTimeout": "PipelineRunTimeoutRunningFinally",
             "Cancelled": "Cancelled",
         }
+        # Unknown and not False while others run on: a failed task alone is no verdict yet.
         stopping = any(state == "failed" for state in graph.states.values())
         still = any(graph.states[task["name"]] not in ENDED for task in graph.tasks)
         return reasons.get(control, "PipelineRunStopping" if stopping and still else "Running")
@@ -321,6 +329,7 @@ class PipelineRuns:
             return "False", "PipelineRunTimeout", text
         if graph.failed:
             return "False", "Failed", graph.message()
+        # Stopped with nothing left to skip is an ordinary success.
         if control == "StoppedRunFinally" and graph.skips:
             return "False", "Cancelled", f'PipelineRun "{name}" was cancelled'
         return "True", "Completed" if graph.skips else "Succeeded", graph.message()

@@ -27,12 +27,15 @@ def image_id(image: str) -> str:
 def create(objects: Objects, task_run: Object, name: str, steps: list[Object]) -> None:
     """Create the attempt's Pod, its containers still waiting; an older Pod of that name goes first."""
     metadata = task_run["metadata"]
+    # Left by a process that was stopped half-way: the attempt begins anew under the same name.
     if objects.find(POD, metadata["namespace"], name) is not None:
         objects.remove(POD, metadata["namespace"], name)
     owner = {"apiVersion": "tekton.dev/v1", "kind": "TaskRun", "name": metadata["name"]}
     owner |= {"uid": metadata["uid"], "controller": True, "blockOwnerDeletion": True}
+    # The run's labels reach its pods, so one selector finds everything (tekton-api.md section 3).
     labels = {**metadata.get("labels", {}), "app.kubernetes.io/managed-by": "tekton-pipelines"}
     labels |= {"tekton.dev/taskRun": metadata["name"], "tekton.dev/taskRunUID": metadata["uid"]}
+    # Sidecars would be "sidecar-NAME"; the sandbox has none.
     containers = [{"name": f"step-{step['name']}", "image": step.get("image", "")} for step in steps]
     pod = {
         "metadata": {"name": name, "labels": labels, "ownerReferences": [owner]},
@@ -62,6 +65,7 @@ def show(objects: Objects, task_run: Object) -> None:
         "containerStatuses": [_container(step, images) for step in steps],
     }
     if any("waiting" not in step for step in steps):
+        # The entrypoint of the first step waits for this file-mounted annotation.
         pod["metadata"].setdefault("annotations", {})["tekton.dev/ready"] = "READY"
         pod["status"]["initContainerStatuses"] = [
             _init(item, status["startTime"]) for item in INIT_CONTAINERS
@@ -70,6 +74,7 @@ def show(objects: Objects, task_run: Object) -> None:
 
 
 def _phase(steps: list[Object]) -> str:
+    # Running as soon as no container waits, although all but one step only hold still.
     if any("waiting" in step for step in steps):
         return "Pending"
     if any("running" in step for step in steps):

@@ -12,6 +12,7 @@ from integrations.sandbox.kubernetes.kinds import EVENT, POD, Kind
 Object = dict[str, Any]
 Test = Callable[[Object], bool]
 _SET = re.compile(r"^\s*(\S+)\s+(in|notin)\s+\(([^)]*)\)\s*$")
+# A comma inside "in (a,b)" does not end the term.
 _TERMS = re.compile(r",(?![^(]*\))")
 
 # Custom resources can be selected by name and namespace only; core ones by a few fields more.
@@ -39,6 +40,7 @@ def _label_test(term: str) -> Test:
     if found := _SET.match(term):
         key, operator, raw = found.groups()
         values = {value.strip() for value in raw.split(",")}
+        # `notin` and `!=` also take what lacks the label altogether.
         return lambda item: (_labels(item).get(key) in values) == (operator == "in")
     if "!=" in term:
         key, value = (part.strip() for part in term.split("!=", 1))
@@ -60,6 +62,7 @@ def _field_test(kind: Kind, term: str) -> Test:
     negated = "!=" in term
     path, value = (part.strip() for part in re.split("!=|==?", term, maxsplit=1))
     if path not in {"metadata.name", "metadata.namespace"} | _FIELDS.get(kind, set()):
+        # 400 and not an empty list: a wrong field would otherwise look like "nothing there".
         raise bad_request(f"field label not supported: {path}")
     return lambda item: (_field(item, path) == value) != negated
 

@@ -13,6 +13,7 @@ from integrations.sandbox.faults import take
 from integrations.sandbox.world import World
 
 Object = dict[str, Any]
+# The path behind $(results.NAME.path), as substituted before.
 _RESULT_FILE = re.compile(r"/tekton/results/([^\s\"']+)")
 _LABEL = re.compile(r"--label=?\s*(?:org\.opencontainers\.image\.)(revision|source)=(\S+)")
 
@@ -117,6 +118,7 @@ async def kaniko_build(step: Step) -> int:
         repository, tag, revision=labels.get("revision", ""), source=labels.get("source", "")
     )
     step.log(f"INFO[0007] Pushed {image.rsplit(':', 1)[0]}@{digest}")
+    # The type hints by which Chains and Slipway know a build's image (tekton-api.md section 8).
     step.results["IMAGE_DIGEST"] = digest
     return 0
 
@@ -131,6 +133,7 @@ async def kaniko_write_url(step: Step) -> int:
 async def argocd_sync(step: Step) -> int:
     name = step.params["application-name"]
     await step.say(f"+ argocd app sync {name} && argocd app wait {name} --health", seconds=0.4)
+    # By name and without a revision, so that automated applications take it too.
     step.world.argocd.request_sync(name)
     # The task's own patience, as `argocd app wait --timeout 300`.
     arrived = await step.world.wait_until(
@@ -140,6 +143,7 @@ async def argocd_sync(step: Step) -> int:
     step.log(f"Name: argocd/{name}  Sync Status: {sync}  Health Status: {health}")
     if not arrived:
         step.log(f'FATA[0300] timed out (300s) waiting for app "{name}" match desired state')
+        # The exit code of `argocd app wait` when its patience ends.
         return 20
     return 0
 

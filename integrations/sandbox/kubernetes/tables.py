@@ -22,6 +22,7 @@ Cell = Callable[[Object], Any]
 
 
 def wanted(accept: str) -> bool:
+    # kubectl offers Table first and plain JSON as a fall-back in one header.
     return "as=Table" in accept
 
 

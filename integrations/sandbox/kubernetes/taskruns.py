@@ -16,6 +16,7 @@ from integrations.sandbox.kubernetes.pipelines import set_condition
 from integrations.sandbox.kubernetes.steps import Step, behaviour
 
 Object = dict[str, Any]
+# Tekton's own sentences, which its dashboard shows as they are (tekton-api.md section 3).
 RUNNING = "Not all Steps in the Task have finished executing"
 PENDING = (
     'pod status "Initialized":"False"; message: "containers with incomplete status: [prepare place-scripts]"'
@@ -51,6 +52,8 @@ class TaskRunner:
             return
         while not await self._attempt():
             item = self._get()
+            # Only a failure is tried again: a cancelled or late attempt is the last (tekton-api.md section
+            # 3).
             if len(item["status"].get("retriesStatus", [])) >= item["spec"].get("retries", 0):
                 return
             self._archive()
@@ -72,6 +75,7 @@ class TaskRunner:
             set_condition(item, "False", "TaskRunResolutionFailed", text, self._now())
             self.objects.update(TASK_RUN, item)
             return False
+        # Resolved once and kept: a Task changed meanwhile does not change a run.
         item["status"]["taskSpec"] = task["spec"]
         labels = item["metadata"].setdefault("labels", {})
         labels["app.kubernetes.io/managed-by"] = "tekton-pipelines"
@@ -85,6 +89,7 @@ class TaskRunner:
         """Run all steps once; tell whether the TaskRun has its last word (False: it may be retried)."""
         limit = variables.seconds(self._get()["spec"].get("timeout", "1h0m0s"))
         try:
+            # The limit counts for each attempt, not for all together; "0" is none.
             async with asyncio.timeout(limit / self.world.speed if limit else None):
                 return await self._steps()
         except TimeoutError:
@@ -135,9 +140,11 @@ class TaskRunner:
         item = self._get()
         status = item["status"]
         attempt = len(status.get("retriesStatus", []))
+        # Each attempt has a pod of its own; the logs of earlier ones are under their names.
         status["podName"] = f"{self.name}-pod" + (f"-retry{attempt}" if attempt else "")
         status.setdefault("startTime", self._now())
         steps = [
+            # Counted over all steps, so the second one may be the first without a name: unnamed-1.
             {**step, "name": step.get("name") or f"unnamed-{n}"}
             for n, step in enumerate(status["taskSpec"]["steps"])
         ]

@@ -44,6 +44,7 @@ class Triggers:
         namespace, name = request.path_params["namespace"], request.path_params["name"]
         listener = self.objects.find(EVENT_LISTENER, namespace, name)
         if listener is None:
+            # With an empty body, as Tekton answers for a listener that is gone.
             return Response(status_code=500)
         told: Object = {"eventListener": name, "namespace": namespace}
         try:
@@ -99,11 +100,13 @@ class Triggers:
         if kind is None:
             raise TriggerError(f"no such kind: {manifest.get('apiVersion')} {manifest.get('kind')}")
         metadata = manifest.setdefault("metadata", {})
+        # The event's id on what it created is the only way back from a 202 to a run.
         metadata["labels"] = {**metadata.get("labels", {}), **labels}
         admit(kind, manifest, None)
         self.objects.create(kind, metadata.get("namespace", namespace), manifest)
 
     def _spec(self, kind: kinds.Kind, namespace: str, reference: Object) -> Object:
+        # Written out in the trigger itself, instead of by name.
         if "spec" in reference:
             return dict(reference["spec"])
         return dict(self.objects.get(kind, namespace, reference["ref"])["spec"])
@@ -137,6 +140,7 @@ def _lookup(path: str, known: Object) -> Any:
         if not isinstance(value, dict) or key not in value:
             raise TriggerError(f"failed to replace JSONPath value for param: {path} is not found")
         value = value[key]
+    # An object or a list arrives as JSON text; parameters of triggers are strings.
     return json.dumps(value) if isinstance(value, dict | list) else value
 
 
@@ -152,6 +156,7 @@ def _intercept(interceptor: Object, known: Object) -> None:
 
 def _gitlab(params: Object, header: cel.Header) -> None:
     wanted = params.get("eventTypes", [])
+    # Exactly as the header spells it, "Push Hook" (tekton-api.md section 7).
     if wanted and header.canonical("X-Gitlab-Event") not in wanted:
         raise TriggerError("event type is not allowed")
     sent = header.canonical("X-Gitlab-Token")
@@ -160,6 +165,7 @@ def _gitlab(params: Object, header: cel.Header) -> None:
 
 
 def _cel(params: Object, known: Object) -> None:
+    # Boolean true and nothing else: a filter that gives "true" as text refuses.
     if "filter" in params and cel.evaluate(params["filter"], known) is not True:
         raise TriggerError(f"expression {params['filter']} did not return true")
     for overlay in params.get("overlays", []):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 Object = dict[str, Any]
+# Names may hold dots, brackets and a star: `$(params.list[*])`, `$(params.object.key)`.
 _VARIABLE = re.compile(r"\$\(([A-Za-z0-9_.\-\[\]*]+)\)")
 _RESULT = re.compile(r"\$\(tasks\.([^.)]+)\.results\.([^)]+)\)")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s)")
@@ -20,6 +21,7 @@ def substitute(value: Any, known: Mapping[str, Any]) -> Any:
     if isinstance(value, list):
         return [found for item in value for found in _spread(item, known)]
     if isinstance(value, str):
+        # What is unknown stays as it stands: a shell's own `$(date)` looks the same.
         return _VARIABLE.sub(lambda match: str(known.get(match[1], match[0])), value)
     return value
 
@@ -38,6 +40,7 @@ def result_references(value: Any) -> set[tuple[str, str]]:
 
 def params(values: list[Object], declared: list[Object]) -> dict[str, Any]:
     """Return the parameters by name, with the declared defaults."""
+    # An empty default is a default; only its absence makes a parameter required.
     found = {item["name"]: item["default"] for item in declared if "default" in item}
     return found | {item["name"]: item["value"] for item in values}
 
@@ -54,9 +57,11 @@ def prefixed(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def holds(expression: Object) -> bool:
     """Evaluate one `when` expression whose variables are already replaced."""
+    # `in` and `notin` are the only operators.
     return bool((expression["input"] in expression["values"]) == (expression["operator"] == "in"))
 
 
 def seconds(duration: str) -> float:
     """Return a Go duration ("1h30m0s") in seconds; "0" stands for no limit."""
+    # Go writes "1h0m0s"; people write "90s": both are sums of parts.
     return sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(duration))

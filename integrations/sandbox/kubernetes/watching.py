@@ -46,6 +46,7 @@ class Request:
 
 
 def request(kind: Kind, namespace: str, matches: Test, query: QueryParams, accept: str) -> Request:
+    # Refused rather than ignored (kubernetes-watch.md section 1).
     if query.get("limit") or query.get("continue"):
         raise answers.bad_request("limit and continue are not supported when watching")
     return Request(
@@ -68,6 +69,7 @@ class Watch:
         self.objects = objects
         self.asked = asked
         self.position = objects.version
+        # Without a version the state comes first, as events that are in no order.
         self.initial = asked.start in ("", "0") or asked.initial_events
         if not self.initial:
             self.position = self._resume(asked.start)

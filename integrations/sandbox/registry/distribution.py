@@ -51,12 +51,14 @@ class Distribution:
     def _guarded(self, endpoint: Endpoint) -> Endpoint:
         async def guarded(request: Request) -> Response:
             name = request.path_params.get("name", "")
+            # Whatever is not reading needs push, uploads included.
             action = {"GET": "pull", "HEAD": "pull", "DELETE": "delete"}.get(request.method, "push")
             try:
                 self.registry.tokens.check(request, name, action if name else "")
                 response = await endpoint(request)
             except Denied as denied:
                 response = denied.response(str(request.base_url).rstrip("/"))
+            # On refusals too: clients know a v2 registry by this header.
             response.headers.update(VERSION)
             return response
 
@@ -71,12 +73,15 @@ class Distribution:
         if held is None:
             return failure(404, "NAME_UNKNOWN", "repository name not known to registry")
         last = request.query_params.get("last", "")
+        # In the order of letters, so v10 comes before v9: the last page is not the newest.
         tags = [tag for tag in sorted(held["tags"]) if tag > last]
         size = int(request.query_params.get("n") or 0) or len(tags)
         headers = {}
         if len(tags) > size:
             query = urlencode({"n": size, "last": tags[size - 1]})
+            # A relative address: clients resolve it against their own request.
             headers["Link"] = f'</v2/{name}/tags/list?{query}>; rel="next"'
+        # Null where there are none, not an empty list.
         return JSONResponse({"name": name, "tags": tags[:size] or None}, headers=headers)
 
     async def manifest(self, request: Request) -> Response:
@@ -87,17 +92,20 @@ class Distribution:
         if row is None:
             return failure(404, "MANIFEST_UNKNOWN", f"manifest unknown: {reference}")
         if request.method == "DELETE":
+            # By tag a manifest can't be deleted on distribution (registry-and-harbor.md).
             if not reference.startswith("sha256:"):
                 return failure(400, "DIGEST_INVALID", "provided digest did not match uploaded content")
             self.registry.delete(name, reference)
             return Response(status_code=202)
         content = self.storage.path(row["digest"]).read_bytes()
+        # HEAD names the digest without being counted as a pull.
         headers = {"Docker-Content-Digest": row["digest"], "Content-Length": str(len(content))}
         body = b"" if request.method == "HEAD" else content
         return Response(body, media_type=row["media_type"], headers=headers)
 
     async def _put_manifest(self, request: Request, name: str, reference: str) -> Response:
         content = await request.body()
+        # The type is stored as it was pushed: another one would be another digest for clients.
         media_type = request.headers.get("content-type", "").partition(";")[0]
         try:
             parsed = json.loads(content)
@@ -107,6 +115,7 @@ class Distribution:
             return failure(415, "MANIFEST_INVALID", f"unsupported media type {media_type}")
         if reference.startswith("sha256:") and reference != digest_of(content):
             return failure(400, "DIGEST_INVALID", "provided digest did not match uploaded content")
+        # Blobs first, then the manifest that names them: the order every client pushes in.
         for descriptor in [*parsed.get("layers", []), *([parsed["config"]] if "config" in parsed else [])]:
             if self.storage.blob(descriptor["digest"]) is None:
                 return failure(400, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry")
@@ -125,6 +134,7 @@ class Distribution:
 
     async def begin_upload(self, request: Request) -> Response:
         name, query = request.path_params["name"], request.query_params
+        # A blob known from another repository is taken over without being sent again.
         if "mount" in query and self.storage.blob(query["mount"]) is not None:
             return _created(name, query["mount"])
         if "digest" in query:
@@ -147,6 +157,7 @@ class Distribution:
             return self._finish(name, request.query_params.get("digest", ""), bytes(held))
         if request.method == "DELETE":
             del self.uploads[upload]
+        # Where an upload that broke off goes on.
         return Response(status_code=204, headers={"Range": f"0-{max(0, len(held) - 1)}"})
 
     def _finish(self, name: str, digest: str, content: bytes) -> Response:

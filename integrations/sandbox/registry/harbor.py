@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 Endpoint = Callable[[Request], Awaitable[Response]]
+# Go's zero time: Harbor has no null for "never pulled".
 NEVER = "0001-01-01T00:00:00.000Z"
 EVENT_TYPES = [
     "DELETE_ARTIFACT",
@@ -62,6 +63,7 @@ class Harbor:
 
     def _guarded(self, endpoint: Endpoint) -> Endpoint:
         async def guarded(request: Request) -> Response:
+            # Basic alone: the tokens of /service/token open /v2/ and nothing here.
             if not basic(request):
                 return failure(401, "UNAUTHORIZED", "unauthorized")
             return await endpoint(request)
@@ -87,6 +89,7 @@ class Harbor:
 
     def _project(self, name: str) -> Object:
         repositories = [r for r in self.storage.repositories if r.startswith(name + "/")]
+        # Project 1 is Harbor's own `library`.
         number = self._names().index(name) + 2
         return {
             "project_id": number,
@@ -117,6 +120,7 @@ class Harbor:
         found = [self._artifact(name, row, request) for row in held["manifests"].values()]
         wanted = _tag_test(request.query_params.get("q", ""))
         found = [item for item in found if wanted([tag["name"] for tag in item["tags"] or []])]
+        # A minus in front turns the order around.
         ascending = request.query_params.get("sort", "-push_time") == "push_time"
         found.sort(key=lambda item: (item["push_time"], item["id"]), reverse=not ascending)
         return _page(request, found)
@@ -141,6 +145,7 @@ class Harbor:
         layers = [*manifest.get("layers", []), manifest.get("config", {})]
         return {
             "id": row["id"],
+            # Told by the configuration's media type: a chart is an OCI artifact like any other.
             "type": "CHART" if "helm" in config_type else "IMAGE",
             "media_type": config_type,
             "manifest_media_type": row["media_type"],
@@ -152,9 +157,12 @@ class Harbor:
             "size": row["size"] + sum(layer.get("size", 0) for layer in layers),
             "push_time": row["push_time"],
             "pull_time": NEVER,
+            # An index has no configuration, so no labels: clients open one of its children.
             "extra_attrs": _extra(config) or None,
             "annotations": manifest.get("annotations"),
+            # The children of an index, one for each platform.
             "references": _references(manifest) if row["media_type"] in INDEX_TYPES else None,
+            # Null without tags: such an artifact is no version.
             "tags": tags if tags and with_tag else None,
             "labels": None,
             "accessories": None,
@@ -172,6 +180,7 @@ class Harbor:
             "end_time": row["push_time"],
             "complete_percent": 100,
         }
+        # Keyed by the report's media type, version and all: clients take whatever key is there.
         return {"scan_overview": {"application/vnd.security.vulnerability.report; version=1.1": report}}
 
     def _tag(self, held: Object, row: Object, tag: str) -> Object:
@@ -231,6 +240,7 @@ def _tag_test(query: str) -> Callable[[list[str]], bool]:
 
 def _page(request: Request, items: list[Object]) -> Response:
     query = request.query_params
+    # Ten a page unless told, a hundred at most.
     page, size = max(1, int(query.get("page") or 1)), min(100, int(query.get("page_size") or 10))
     links = []
     for word, number in (("prev", page - 1), ("next", page + 1)):
@@ -242,5 +252,6 @@ def _page(request: Request, items: list[Object]) -> Response:
             links.append(f'<{path}?{target}>; rel="{word}"')
     headers = {"X-Total-Count": str(len(items))}
     if links:
+        # With a blank before the comma, as Harbor writes it.
         headers["Link"] = " , ".join(links)
     return JSONResponse(items[(page - 1) * size : page * size], headers=headers)

@@ -82,6 +82,7 @@ class Hooks:
                 },
             },
         }
+        # Made once: each try sends the same bytes, so receivers can tell a repetition by them.
         return json.dumps(body, separators=(",", ":")).encode()
 
     async def _deliver(self, address: str, body: bytes) -> None:
@@ -114,6 +115,7 @@ class Hooks:
         if type_ == "PUSH_ARTIFACT":
             size = {"size": row["size"], "length": row["size"]}
             url = f"{base}/v2/{repository}/manifests/{row['digest']}"
+            # A deletion carries digest and repository only.
             target = {"mediaType": row["media_type"], **target, **size, "url": url}
             target |= {"tag": tag} if tag else {}
         return {
@@ -133,6 +135,7 @@ class Hooks:
             body = json.dumps({"events": [await self.queue.get()]}).encode()
             while True:
                 address = f"{self.world.hook_base}/webhooks/distribution/{invented.DISTRIBUTION_SOURCE}"
+                # Half a second of patience, and redirects count as taken (registry-and-harbor.md).
                 if 200 <= await self._post(address, body, headers, NOTIFICATION_TIMEOUT) < 400:
                     break
                 await self.world.pause(NOTIFICATION_PAUSE)

@@ -61,6 +61,7 @@ def _layer(content: bytes) -> tuple[bytes, bytes]:
         entry = tarfile.TarInfo("app/BUILD")
         entry.size = len(content)
         archive.addfile(entry, io.BytesIO(content))
+    # Without a time in it the same content has the same digest.
     return gzip.compress(plain.getvalue(), mtime=0), plain.getvalue()
 
 

@@ -49,6 +49,7 @@ class Storage:
         return digest
 
     def blob(self, digest: str) -> bytes | None:
+        # A digest becomes a file's name: nothing but letters and digits may reach the disk.
         known = digest.startswith("sha256:") and digest[7:].isalnum() and self.path(digest).exists()
         return self.path(digest).read_bytes() if known else None
 
@@ -83,6 +84,7 @@ class Storage:
         )
         digest = self.add_blob(content)
         new: Object = {"id": self.next_id(), "digest": digest, "media_type": media_type}
+        # Pushed again, a manifest keeps its row and its push time; only the tag's time moves.
         row: Object = held["manifests"].setdefault(digest, new | {"size": len(content), "push_time": now})
         if not reference.startswith("sha256:"):
             held["tags"][reference] = {"id": self.next_id(), "digest": digest, "push_time": now}
@@ -94,6 +96,7 @@ class Storage:
         held = self.repositories[repository]
         del held["manifests"][digest]
         tags = self.tags_of(repository, digest)
+        # A tag without its manifest would be a name for nothing.
         for tag in tags:
             del held["tags"][tag]
         self.world.touch()

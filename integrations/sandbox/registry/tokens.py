@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from integrations.sandbox import invented
 
 SERVICE = "harbor-registry"
+# Half an hour, as Harbor's; a registry that leaves expires_in out means 60 seconds.
 LIFETIME = 1800
 
 
@@ -29,6 +30,7 @@ class Denied(Exception):
     def response(self, base: str) -> Response:
         challenge = f'Bearer realm="{base}/service/token",service="{SERVICE}"'
         challenge += f',scope="{self.scope}"' if self.scope else ""
+        # Told apart from "who are you": asking again for the same scope would not help.
         challenge += ',error="insufficient_scope"' if self.insufficient else ""
         error = {"code": "UNAUTHORIZED", "message": "unauthorized: unauthorized to access repository"}
         return JSONResponse({"errors": [error]}, 401, headers={"Www-Authenticate": challenge})
@@ -37,6 +39,7 @@ class Denied(Exception):
 def basic(request: Request) -> bool | None:
     """Tell whether the Basic credentials are right; None where there are none."""
     kind, _, encoded = request.headers.get("authorization", "").partition(" ")
+    # The scheme's name has no case.
     if kind.lower() != "basic":
         return None
     try:
@@ -58,12 +61,15 @@ class Tokens:
         if known is False:
             error = {"code": "UNAUTHORIZED", "message": "unauthorized: authentication required"}
             return JSONResponse({"errors": [error]}, 401)
+        # Several scopes come as several parameters or in one with blanks: clients do both.
         scopes = " ".join(request.query_params.getlist("scope")).split()
         token = f"eyJhbGciOiJSUzI1NiJ9.{secrets.token_urlsafe(24)}.{secrets.token_urlsafe(12)}"
+        # A stranger gets a token as well, one that opens nothing: public repositories work so.
         self.issued[token] = (time.time() + LIFETIME, set(_granted(scopes)) if known else set())
         moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         body: dict[str, Any] = {
             "token": token,
+            # OAuth's name for the same thing: present and empty, so that a client must take `token`.
             "access_token": "",
             "expires_in": LIFETIME,
             "issued_at": moment,
@@ -73,6 +79,7 @@ class Tokens:
     def check(self, request: Request, repository: str, action: str) -> None:
         """Raise Denied unless the request may do `action` ("" = just speak to /v2/)."""
         scope = f"repository:{repository}:{action}" if action else ""
+        # Basic credentials pass at every path, too: Harbor takes both.
         if basic(request):
             return
         kind, _, token = request.headers.get("authorization", "").partition(" ")
@@ -88,6 +95,7 @@ def _granted(scopes: list[str]) -> list[str]:
     granted = []
     for scope in scopes:
         kind, _, rest = scope.partition(":")
+        # From the right: a repository's name may hold a port's colon.
         name, _, actions = rest.rpartition(":")
         granted += [f"{kind}:{name}:{action}" for action in actions.split(",")]
     return granted
