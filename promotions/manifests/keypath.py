@@ -11,6 +11,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from promotions.manifests.embedded import embedded
@@ -87,8 +88,10 @@ def pointer(path: Path) -> str:
     return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
 
 
+@lru_cache(maxsize=1024)
 def parse_path(text: str) -> Path:
     """The steps of a written key path; raises ValueError where it cannot be read."""
+    # Remembered: a Stage's few paths are read at each look, for each edit, and to tell them apart.
     steps: list[Step] = []
     position = 0
     while position < len(text):
@@ -206,17 +209,17 @@ def _descend(parsed: Parsed, document: Document, steps: Path) -> tuple[Node | No
     node = resolve(document.root)
     path: list[Step] = []
     for step in steps:
-        if isinstance(step, Inside):
+        # `images.0.newTag` is how people write an index, too.
+        if isinstance(step, str) and not (type(node) is SequenceNode and step.isdigit()):
+            node = resolve(_entry(node, step))
+        elif isinstance(step, Inside):
             inner = embedded(parsed, node) if isinstance(node, Scalar) else None
             if inner is None or step.document >= len(inner.parsed.documents):
                 return None, ()
             node = resolve(inner.parsed.documents[step.document].root)
-        elif isinstance(step, Item) or (isinstance(node, SequenceNode) and step.isdigit()):
-            # `images.0.newTag` is how people write an index, too.
+        else:
             step = _index(node, step if isinstance(step, Item) else Item(int(step)))
             node = _at(node, step.number)
-        else:
-            node = resolve(_entry(node, step))
         path.append(step)
     return node, tuple(path)
 

@@ -39,13 +39,14 @@ class Scalar:
     No dataclass, like `Collection`: there are many. `source` is set for YAML inside another scalar.
     """
 
-    # A class attribute: the many scalars of the file itself need no slot for it.
-    source: Embedded | None = None
+    # A dictionary for each of them would cost more than the rest of reading them.
+    __slots__ = ("event", "ordinal", "source", "value")
 
     def __init__(self, value: str, event: YamlEvent, ordinal: int) -> None:
         self.value = value
         self.event = event
         self.ordinal = ordinal
+        self.source: Embedded | None = None
 
     # Computed when asked: only sentences need it, and there are thousands of scalars.
     @property
@@ -80,7 +81,7 @@ class MappingNode(Collection):
     `flat` remembers the entries with the merged ones.
     """
 
-    # Class attributes again; an empty tuple is shared by all mappings that have none.
+    # Class attributes; an empty tuple is shared by all mappings that have none.
     merges: Sequence[Node] = ()
     complex: Sequence[Node] = ()
     pending: Node | YamlEvent | None = None

@@ -112,6 +112,16 @@ class _Builder:
                 if type(parent) is MappingNode and parent.pending is None and not anchor:
                     # Half of all scalars are keys, and need no node of their own.
                     parent.pending = event
+                elif (
+                    type(parent) is MappingNode
+                    and not anchor
+                    and _kind_of(key := parent.pending) is ScalarEvent
+                    and (name := key.value) not in parent.entries  # type: ignore[union-attr]
+                    and name != MERGE_KEY
+                ):
+                    # Most of the others are values of plain keys: `attach` would come to the same.
+                    parent.entries[name] = Scalar(event.value, event, len(events))
+                    parent.pending = None
                 else:
                     attach(Scalar(event.value, event, len(events)), anchor)
             elif kind is MappingStartEvent:

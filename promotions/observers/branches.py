@@ -109,7 +109,9 @@ def _read(stage: Stage, commit: str) -> None:
         state.desired_tag, state.desired_digest = desired.tag, desired.digest
         state.desired_problem = desired.problem
         state.desired_places = [
-            {"file": r.file, "key": r.key_path, "value": r.value, "line": r.line} for r in desired.references
+            {"file": r.file, "key": r.key_path, "value": r.value, "line": r.line}
+            for r in desired.references
+            if not r.absent
         ]
         state.desired_version = find_version(stage.image, tag=desired.tag, digest=desired.digest)
     state.desired_commit, state.desired_seen_at = commit, timezone.now()

@@ -360,3 +360,24 @@ def test_a_place_may_be_named_in_another_way_than_the_search_does(path: str) -> 
     files = {"kustomization.yaml": f"{HEAD}{BLOCK}    newTag: v1\n    digest: {A}\n".encode()}
     change = changed(files, TAG, extra=(f"kustomization.yaml:{path}",))
     assert change.files["kustomization.yaml"] == f'{HEAD}{BLOCK}    newTag: "2.0"\n'.encode()
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        f"{BLOCK}    newTag: v1 # c\n    # after\n",
+        f"images:\n- newTag: v1\n  name: {IMAGE}\n",
+        f"images: [{{name: {IMAGE}, newTag: v1}}]\n",
+        f'images: [{{"name":"{IMAGE}","newTag":"v1"}}]\n',
+        f"images:\n- {{\n    name: {IMAGE},\n    newTag: 'v1', # c\n  }}\n",
+    ],
+)
+@pytest.mark.parametrize("style", [BOTH, DIGEST])
+@pytest.mark.parametrize("end", ["", "# end\n"])
+def test_going_back_to_the_old_version_restores_every_byte(entry: str, style: Style, end: str) -> None:
+    before = {"kustomization.yaml": (HEAD + entry + end).encode()}
+    tree = MemoryTree(before)
+    there = compute_change(tree, find_references(tree, IMAGE), IMAGE, Target("v2", B, style))
+    tree = MemoryTree(there.files)
+    back = compute_change(tree, find_references(tree, IMAGE), IMAGE, Target("v1", None, TAG))
+    assert dict(back.files) == before
