@@ -43,6 +43,8 @@ print(json.dumps({name: password for name, _role, password in people}))
 
 
 # Sets how scenario A's prod's changes are written: the catalogue's business, done here as its keeper would.
+POLICY = "SELECT policy FROM promotions_environment WHERE slug = 'prod'"
+SET_POLICY = "UPDATE promotions_environment SET policy = %s WHERE slug = 'prod'"
 SET_MODE = """
 UPDATE promotions_stage SET write_mode = %s, team_branch = %s WHERE environment_id =
     (SELECT id FROM promotions_environment WHERE slug = 'prod')
@@ -144,6 +146,7 @@ class System:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.urls: dict[str, str] = {}
         self.passwords: dict[str, str] = {}
+        self.policy: dict[str, object] | None = None
         self._clients: dict[str, httpx.Client] = {}
         self.environ = {
             **os.environ,
@@ -274,10 +277,20 @@ class System:
         command = [sys.executable, "-c", code, *arguments]
         subprocess.run(command, cwd=ROOT, env=self.environ, check=True)
 
+    def set_policy(self, **rules: object) -> None:
+        """Give production these rules until the test is over, as its `policy` column holds them."""
+        with psycopg.connect(self.environ["DATABASE_URL"]) as connection:
+            row = connection.execute(POLICY).fetchone()
+            assert row is not None
+            self.policy = row[0] if self.policy is None else self.policy
+            connection.execute(SET_POLICY, [json.dumps({**self.policy, **rules})])
+
     def calm(self) -> None:
         """Take every fault away and leave nothing open, so that the next test finds an ordinary day."""
         self.play("calm")
         self.set_write_mode("team-branch", "dev")
+        if self.policy is not None:
+            self.set_policy()
         for promotion in self.get("promotions/")["results"]:
             if promotion["is_open"]:
                 self.post(f"promotions/{promotion['id']}/abort/", "ada", reason="The test is over")

@@ -8,11 +8,13 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 from promotions.adminsite import ReadOnly
 from promotions.models import (
     AuditEntry,
+    AutomaticRollback,
     Delivery,
     ImageVersion,
     Lock,
     PipelineRun,
     Promotion,
+    ReviewTask,
     StageState,
     Upstream,
 )
@@ -35,6 +37,27 @@ class LockAdmin(ReadOnly):
 
     list_display = ("application", "environment", "reason", "set_by_name", "set_at", "lifted_at")
     list_select_related = ("application", "environment")
+
+
+@admin.register(ReviewTask)
+class ReviewTaskAdmin(ReadOnly):
+    """Opened by broken glass and closed on the site's own pages."""
+
+    list_display = ("promotion", "glass", "person", "opened_at", "closed_by_name", "closed_at")
+    list_select_related = (
+        "promotion__version",
+        "promotion__stage__application",
+        "promotion__stage__environment",
+        "glass",
+        "person",
+    )
+
+
+@admin.register(AutomaticRollback)
+class AutomaticRollbackAdmin(ReadOnly):
+    list_display = ("promotion", "cause", "state", "message", "rollback", "decided_at")
+    list_filter = ("state", "cause")
+    list_select_related = ("promotion", "rollback")
 
 
 @admin.register(Promotion)

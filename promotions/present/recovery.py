@@ -16,18 +16,18 @@ from promotions.policy.rules import BREAKABLE
 
 _NEWEST_CLOSED = 20
 GATE_NAMES = {
-    "order": _("has been in the stages before"),
-    "soak": _("healthy there for long enough"),
-    "verification": _("verified there"),
-    "scan": _("the registry's scan"),
-    "pipeline": _("GitLab's pipeline of the commit"),
-    "checks": _("outside checks"),
-    "authors": _("whose commits it brings has been read"),
-    "freeze": _("freezes"),
-    "approvals": _("approvals"),
-    "blocked": _("versions marked as bad"),
-    "lock": _("locks of this place"),
-    "emergency-stop": _("the emergency stop"),
+    "order": _("it has been in the stages before"),
+    "soak": _("it was healthy there for long enough"),
+    "verification": _("it was verified there"),
+    "scan": _("the registry's scan of it"),
+    "pipeline": _("GitLab's pipeline of its commit"),
+    "checks": _("the outside checks"),
+    "authors": _("it is known whose commits it brings"),
+    "freeze": _("the calendar's and GitLab's freezes"),
+    "approvals": _("the people who must approve"),
+    "blocked": _("somebody marked it as bad"),
+    "lock": _("somebody locked this place"),
+    "emergency-stop": _("somebody stopped everything"),
 }
 
 

@@ -11,7 +11,16 @@ from django.test import Client
 from django.urls import reverse
 
 from promotions.choices import Role
-from promotions.models import ApiToken, AuditEntry, FreezeWindow, Lock, NotificationChannel, RoleGrant, Stage
+from promotions.models import (
+    ApiToken,
+    AuditEntry,
+    AutomaticRollback,
+    FreezeWindow,
+    Lock,
+    NotificationChannel,
+    RoleGrant,
+    Stage,
+)
 from promotions.tokens import find_token
 from promotions.workflow import record
 from tests.cast import (
@@ -21,6 +30,7 @@ from tests.cast import (
     make_delivery,
     make_people,
     make_promotion,
+    make_review,
     make_run,
     make_upstream,
 )
@@ -43,6 +53,8 @@ def catalogue(people: People) -> Catalogue:
     made = make_catalogue(people)
     promotion = make_promotion(made, people.requester)
     record("promotion.requested", subject=promotion, by=people.requester, promotion=promotion)
+    make_review(promotion, people.admin)
+    AutomaticRollback.objects.create(promotion=promotion, cause="verification")
     make_run(made)
     make_delivery(made, body=b"<script>alert(1)</script>")
     make_upstream(made.gitlab, "branch")

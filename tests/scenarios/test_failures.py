@@ -54,6 +54,34 @@ def test_a_red_verification_fails_the_promotion_and_offers_the_way_back(system: 
     assert len(drive.commits_with_trailer(system, rollback)) == 1
 
 
+def test_a_red_verification_is_taken_back_by_slipway_itself_where_the_environment_says_so(
+    system: System,
+) -> None:
+    old = drive.wait_for_start(system)
+    system.set_policy(rollback={"automatic": ["verification"], "required_approvals": 0})
+    asked = drive.request(system, drive.build_next(system))
+    # This one is red, and the next one of the roll-back green again.
+    system.play("fail-verification")
+    drive.approve(system, asked)
+    ended = drive.wait_for_end(system, asked["id"])
+    assert last_step(ended) == ("verify", "failed")
+    decided = wait_for(
+        lambda: drive.promotion(system, asked["id"])["automatic_rollback"],
+        lambda seen: bool(seen) and seen["state"] != "waiting",
+        what="the automatic roll-back",
+    )
+    assert decided["state"] == "requested", decided
+    rollback = drive.wait_for_end(system, decided["rollback"])
+    assert rollback["status"] == "succeeded", rollback["message"]
+    assert (rollback["kind"], rollback["requested_by"], rollback["version"]["label"]) == (
+        "rollback",
+        "Slipway",
+        old,
+    )
+    assert drive.runs_label(system, "prod") == old
+    assert len(drive.commits_with_trailer(system, rollback)) == 1
+
+
 def test_a_degraded_application_fails_the_promotion_in_argo_cds_words(system: System) -> None:
     asked = drive.begin(system)
     system.play("degrade")
