@@ -12,6 +12,7 @@ from promotions import comparisons, operations, scheduling
 from promotions.forms import PromoteForm
 from promotions.models import Application, ImageVersion, Promotion, Stage
 from promotions.policy import Refused, Weight, stopping
+from promotions.policy.rules import Rules
 from promotions.policy.schedule import BadTime, When
 from promotions.present.automation import direction, gives_way
 from promotions.present.commits import contents
@@ -99,7 +100,7 @@ def _confirmation(
     if running is not None:
         comparisons.want(stage.application, running.commit, version.commit)
     change = preview.change
-    shown = form or PromoteForm(initial={"time_zone": scheduling.zone_of(stage)})
+    shown = form or _fresh_form(stage)
     if form is not None:
         # What was typed stays; the hash is the one of the difference on this page.
         shown.data = {name: form.data.get(name, "") for name in _TYPED}
@@ -127,6 +128,14 @@ def _confirmation(
     if isinstance(error, Refused):
         context["refusals"] = error.refusals
     return page(request, "confirm_promotion.html", context, status=status)
+
+
+def _fresh_form(stage: Stage) -> PromoteForm:
+    """Times are the Stage's; where it names no zone they are the person's, whose browser knows it."""
+    form = PromoteForm(initial={"time_zone": scheduling.zone_of(stage)})
+    if not Rules.of(stage.environment.policy).time_zone:
+        form.fields["time_zone"].widget.attrs["data-own-zone"] = ""
+    return form
 
 
 def _title(wish: Wish) -> str:
