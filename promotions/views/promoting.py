@@ -14,7 +14,7 @@ from promotions.models import Application, ImageVersion, Promotion, Stage
 from promotions.policy import Refused, Weight, stopping
 from promotions.policy.rules import Rules
 from promotions.policy.schedule import BadTime, When
-from promotions.present.automation import direction, gives_way
+from promotions.present.automation import direction, replaceable
 from promotions.present.commits import contents
 from promotions.present.diff import parse_diff
 from promotions.present.matrix import stages, state_of
@@ -121,7 +121,7 @@ def _confirmation(
         "back_url": wish.rollback_of.get_absolute_url() if wish.rollback_of else stage.get_absolute_url(),
         "is_rollback": wish.rollback_of is not None,
         "direction": direction(stage, running, version),
-        "gives_way": gives_way(stage),
+        "gives_way": replaceable(stage),
         "action_url": request.path,
         **(problem_context(error) if isinstance(error, StaleState) else {}),
     }
