@@ -144,7 +144,10 @@ def keep_roll_back(stage: Stage) -> Pin | None:
 
 
 def is_by_person(promotion: Promotion) -> bool:
-    return promotion.requested_by is not None and not is_system(promotion.requested_by)
+    if promotion.requested_by is None:
+        # The account may be gone; the name stays.
+        return promotion.requested_by_name != person_name(None)
+    return not is_system(promotion.requested_by)
 
 
 def _goes_back(stage: Stage, promotion: Promotion) -> bool:

@@ -83,7 +83,7 @@ def direction(stage: Stage, running: ImageVersion | None, version: ImageVersion)
     return words[found] % {"order": order_name(stage)} if found is not None else ""
 
 
-def gives_way(stage: Stage) -> Promotion | None:
+def replaceable(stage: Stage) -> Promotion | None:
     """Return the open promotion that a new request would replace: the one that has not begun to write."""
     found = stage.promotions.open().select_related("version", "schedule").first()
     if found is None or (found.status == PromotionStatus.RUNNING and not found.waits_in_line):

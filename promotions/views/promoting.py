@@ -15,7 +15,7 @@ from promotions.models import Application, ImageVersion, Promotion, Stage
 from promotions.policy import Refused, Weight, stopping
 from promotions.policy.rules import Rules
 from promotions.policy.schedule import BadTime, When
-from promotions.present.automation import direction, gives_way
+from promotions.present.automation import direction, replaceable
 from promotions.present.choosing import choosing
 from promotions.present.commits import contents
 from promotions.present.diff import parse_diff
@@ -118,7 +118,7 @@ def _confirmation(
     if running is not None:
         comparisons.want(stage.application, running.commit, version.commit)
     change = preview.change
-    shown = form or PromoteForm(initial={"time_zone": scheduling.zone_of(stage)})
+    shown = form or _fresh_form(stage)
     if form is not None:
         # What was typed stays; the hash is the one of the difference on this page.
         shown.data = {name: form.data.get(name, "") for name in _TYPED}
@@ -144,7 +144,7 @@ def _confirmation(
         "is_rollback": wish.rolls_back,
         "break_glass_url": _through_glass(request, wish, preview),
         "direction": direction(stage, running, version),
-        "gives_way": gives_way(stage),
+        "gives_way": replaceable(stage),
         "action_url": request.path,
         **(problem_context(error) if isinstance(error, StaleState) else {}),
     }
@@ -162,6 +162,14 @@ def _through_glass(request: PageRequest, wish: Wish, preview: operations.Preview
     place = wish.stage.application.slug, wish.stage.environment.slug
     url = reverse("promote-break-glass", args=[*place, wish.version.pk])
     return f"{url}?roll_back=1" if wish.rolls_back else url
+
+
+def _fresh_form(stage: Stage) -> PromoteForm:
+    """Times are the Stage's; where it names no zone they are the person's, whose browser knows it."""
+    form = PromoteForm(initial={"time_zone": scheduling.zone_of(stage)})
+    if not Rules.of(stage.environment.policy).time_zone:
+        form.fields["time_zone"].widget.attrs["data-own-zone"] = ""
+    return form
 
 
 def _title(wish: Wish) -> str:

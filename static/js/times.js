@@ -62,6 +62,10 @@
     }
   }
 
+  // Times a person writes are read in the zone they live in, unless the stage names one.
+  const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  for (const field of document.querySelectorAll("input[data-own-zone]")) if (own) field.value = own;
+
   show(document);
   setInterval(() => show(document), 1000);
   document.addEventListener("htmx:load", (event) => show(event.target.parentNode || document));

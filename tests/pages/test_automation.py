@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from promotions.choices import AutomationState, PromoteMode
-from promotions.models import Automation, Pin, Promotion, Schedule, Stage
+from promotions.models import Automation, Environment, Pin, Promotion, Schedule, Stage
 from promotions.present.application import stage_card
 from tests import cast
 from tests.pages.conftest import SignIn
@@ -147,3 +147,15 @@ def test_who_rolls_back_reads_that_it_pins(
     shown = html(sign_in(people.requester), reverse("promotion-roll-back", args=[forward.pk]))
     assert "Rolling back pins the stage to this version" in shown
     assert "At a set time" not in shown
+
+
+def test_the_form_asks_in_the_stage_s_time_zone_else_in_the_person_s(
+    reachable: cast.Catalogue, people: cast.People, sign_in: SignIn
+) -> None:
+    """The browser knows a person's zone: static/js/times.js puts it where the page lets it."""
+    client, url = sign_in(people.requester), promote_url(reachable)
+    assert "data-own-zone" in html(client, url)
+    Environment.objects.filter(slug="production").update(policy={"time_zone": "Asia/Tokyo"})
+    shown = html(client, url)
+    assert 'value="Asia/Tokyo"' in shown
+    assert "data-own-zone" not in shown
