@@ -24,7 +24,7 @@ from promotions.policy.terms import (
     Seat,
     UpstreamFact,
 )
-from tests.policy.test_gates import GOOD, NOON, H
+from tests.policy.gate_table import GOOD, NOON, H
 
 # Everything that glass can ever be broken for: the image and its tag are not among it.
 COVERED = {
