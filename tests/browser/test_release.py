@@ -78,9 +78,9 @@ def test_a_release_of_three_applications_is_governed_from_request_to_roll_back(
         lambda: promotions(system), lambda found: len(found) == 4 and not still_open(found), seconds=90
     )
     assert [(row["application"], row["kind"], row["status"]) for row in done] == [
+        ("shop-migrations", "promotion", "succeeded"),
         ("shop-web", "promotion", "failed"),
         ("shop-worker", "promotion", "succeeded"),
-        ("shop-migrations", "promotion", "succeeded"),
         ("shop-web", "rollback", "succeeded"),
     ]
     assert done[3]["requested_by"] == "Slipway"
