@@ -249,7 +249,8 @@ def _copies_values(workspace: Workspace, folder: str) -> bool:
         # `vars` is deprecated in favour of `replacements`, and still built.
         if child(root, "replacements") is not None or child(root, "vars") is not None:
             return True
-        waiting += named_folders(workspace, here)
+        # Whether it is a file says the list of the folder above, which is wanted anyway.
+        waiting += [each for each in named_folders(workspace, here) if not workspace.exists(each)]
     return False
 
 

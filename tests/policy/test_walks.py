@@ -89,25 +89,7 @@ def wrong(facts: Facts) -> set[str]:
     seated = all(
         sum(person in seat.keys for person in facts.approved_keys) >= seat.count for seat in facts.seats
     )
-    upstream = facts.ran_here_before or all(
-        each.was_there
-        and max(each.soaked, facts.now - each.healthy_since if each.healthy_since else 0 * H) >= facts.soak
-        and not (facts.verification_needed and each.verified is False)
-        for each in facts.upstream
-    )
-    return (
-        not facts.locks
-        and (not facts.freezes or facts.freeze_is_excepted)
-        and facts.block is None
-        and not facts.version_missing_since
-        and len(facts.approved_by) >= facts.required_approvals
-        and seated
-        and upstream
-        and not (facts.evidence.tag_is_pinned and facts.evidence.tag_moved)
-        and all(check.state == "passed" for check in facts.checks)
-        and (facts.authors_known or not facts.authors_are_barred)
-        and (facts.schedule is None or facts.schedule.not_before <= facts.now <= facts.schedule.last)
-    )
+    in_time = facts.schedule is None or facts.schedule.not_before <= facts.now <= facts.schedule.last
     before = [] if facts.ran_here_before else list(facts.upstream)
     there = [each for each in before if each.was_there]
     healthy = [
@@ -127,6 +109,7 @@ def wrong(facts: Facts) -> set[str]:
         "tag": not (facts.evidence.tag_is_pinned and facts.evidence.tag_moved),
         "checks": all(check.state == "passed" for check in facts.checks),
         "authors": facts.authors_known or not facts.authors_are_barred,
+        "schedule": in_time,
     }
     return {name for name, held in holds.items() if not held}
 

@@ -77,6 +77,8 @@ class StageRecovery(Records[Stage]):
             "change": seen.change,
             "rendered": seen.rendered,
             "refusals": seen.refusals,
+            "choices": seen.choices,
+            "disagreement": seen.disagreement,
             "approvals_needed": seen.approvals_needed,
             "reverting": rollbacks.reverting(stage, version, seen.change),
         }
