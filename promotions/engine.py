@@ -194,11 +194,13 @@ def _take_step(promotion: Promotion) -> bool:
         promotion=promotion, step=promotion.step, attempt=promotion.attempt
     )
     try:
-        if promotion.step == StepName.WRITE:
-            _look_afresh(promotion, result)
-        facts = gather(promotion.stage, promotion.version, None, promotion=promotion)
-        if refused := refusals(act_of(promotion), facts):
-            return _halt(promotion, result, refused)
+        # Who waits for others to write is asked when its turn comes: then nothing else may be in the way.
+        if not _stands_in_line(promotion, result):
+            if promotion.step == StepName.WRITE:
+                _look_afresh(promotion, result)
+            facts = gather(promotion.stage, promotion.version, None, promotion=promotion)
+            if refused := refusals(act_of(promotion), facts):
+                return _halt(promotion, result, refused)
         _go_on(result)
         outcome = step.run(promotion, result)
     except Held as held:
@@ -214,8 +216,15 @@ def _take_step(promotion: Promotion) -> bool:
     return _apply(promotion, result, outcome)
 
 
+def _stands_in_line(promotion: Promotion, result: StepResult) -> bool:
+    if promotion.step != StepName.WRITE or not result.data.get("lane"):
+        return False
+    first = next_in_line(promotion.stage, branch_name(promotion))
+    return first is not None and first.pk != promotion.pk
+
+
 def _look_afresh(promotion: Promotion, result: StepResult) -> None:
-    """See what may have changed outside since the approval; not at every look of who waits in line."""
+    """See what may have changed outside since the approval."""
     now = timezone.now().timestamp()
     if now - result.data.get("looked_afresh_at", 0) < _FRESH_FOR:
         return

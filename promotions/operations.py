@@ -98,8 +98,9 @@ def request_promotion(
     """Ask for `version` to be brought to `stage`, breaking the glass where `glass` says so.
 
     `seen_hash` is the hash of the change the person confirmed: when it differs now, StaleState is raised
-    and nothing is asked for. An open request for another version that has not begun is superseded, but
-    `gives_way` to it raises StaleState. The second of two equal clicks gets the promotion of the first.
+    and nothing is asked for. An open request for another version that has not begun is superseded; with
+    `gives_way` somebody else's is not, and raises StaleState. The second of two equal clicks gets the
+    promotion of the first.
     With `when` it begins at that time, if the gates let it then. Raises Refused.
     """
     if (same := _same_request(stage, version, by, when)) is not None:
@@ -148,7 +149,7 @@ def supersede_waiting(stage: Stage, by: User, *, gives_way: bool = False) -> Non
     message = _("A newer promotion to this stage was requested.")
     # The row's lock waits for a write under way; then what was in line has begun.
     for waiting in stage.promotions.open().select_for_update():
-        if gives_way:
+        if gives_way and waiting.requested_by_id != by.pk:
             raise StaleState(_("Promotion #%(number)d is open already.") % {"number": waiting.pk})
         if waiting.status == Status.RUNNING and not waiting.waits_in_line:
             raise StaleState(_("Promotion #%(number)d has just begun to write.") % {"number": waiting.pk})

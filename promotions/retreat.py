@@ -193,12 +193,15 @@ def _people_s(row: AutomaticRollback, promotion: Promotion, target: ImageVersion
 
 
 def _who_acts(row: AutomaticRollback, promotion: Promotion) -> Promotion | None:
-    """Return what somebody asked for since it went bad, or before and it is still open."""
+    """Return what a person asked for since it went bad, or before and it is still open.
+
+    What Slipway itself asked for gives way to the roll-back, unless it runs already.
+    """
     trouble = promotion.finished_at
     if row.cause == RollbackCause.DEGRADED:
         state = StageState.objects.filter(stage=promotion.stage_id).first()
         trouble = (state.degraded_since if state else None) or trouble
-    ours = Q(rollback_of=promotion, requested_by=system_account())
+    ours = Q(requested_by=system_account()) & (Q(rollback_of=promotion) | ~Q(status=PromotionStatus.RUNNING))
     others = promotion.stage.promotions.exclude(pk=promotion.pk).exclude(ours)
     return others.filter(Q(requested_at__gt=trouble) | Q(status__in=OPEN_STATUSES)).first()
 

@@ -92,4 +92,5 @@ def _wait(lane: str, branch: str, before: list[StepResult]) -> Waiting:
             "%(count)d promotions write to %(branch)s first, the next is #%(first)d.",
             len(before),
         ) % {"first": before[0].promotion_id, "branch": branch, "count": len(before)}
-    return Waiting(message, look_in=1, data={"lane": lane})
+    # Whoever is next is called when the branch is free: those far behind need not look every second.
+    return Waiting(message, look_in=min(1 + len(before) / 2, 6), data={"lane": lane})

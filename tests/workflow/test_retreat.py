@@ -253,6 +253,19 @@ def test_it_leaves_alone_what_a_person_has_taken_in_hand(
     assert acting.is_open, "it is not superseded"
 
 
+def test_what_slipway_itself_asked_for_gives_way_to_the_roll_back(
+    catalogue: cast.Catalogue, people: cast.People, stage: Stage
+) -> None:
+    bad = ended(catalogue, people)
+    newest = cast.make_version(stage.image, "1.2.0", commit="5" * 40)
+    waiting = cast.make_promotion(catalogue, system_account(), version=newest)
+    row = look(stage)
+    assert row is not None
+    assert (row.promotion, row.state) == (bad, AutomaticState.REQUESTED)
+    waiting.refresh_from_db()
+    assert waiting.status == S.SUPERSEDED
+
+
 def test_a_request_that_was_closed_before_it_went_bad_does_not_count(
     catalogue: cast.Catalogue, people: cast.People, stage: Stage
 ) -> None:
