@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import structlog
@@ -27,7 +28,7 @@ log = structlog.get_logger(__name__)
 RELIST_EVERY = 180.0
 _LONGEST_PAUSE = 30.0
 # The pods behind a tag that moves may change without a word in the snapshot: they are read this often.
-_TAKE_AGAIN_AFTER = 30.0
+TAKE_AGAIN_AFTER = 30.0
 
 
 def observe(freshness: Freshness, stop: threading.Event) -> None:
@@ -47,19 +48,20 @@ def observe(freshness: Freshness, stop: threading.Event) -> None:
             stop.wait(min(longest, 0.5 * 2 ** min(failures, 10)) * random.uniform(0.5, 1))
 
 
-class _Taken:
+class Taken:
     """What was last taken of each application: Argo CD sends all of it again at each of its own looks, though
     mostly nothing but the time of the look has changed."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._last: dict[tuple[str, str], tuple[ApplicationSnapshot, float]] = {}
 
     def is_news(self, snapshot: ApplicationSnapshot) -> bool:
         """Tell whether there is anything to take, and remember it as taken."""
         content = replace(snapshot, resource_version="", reconciled_at=None)
-        name, now = (snapshot.project, snapshot.name), time.monotonic()
+        name, now = (snapshot.project, snapshot.name), self._clock()
         before, taken_at = self._last.get(name, (None, 0.0))
-        if content == before and now - taken_at < _TAKE_AGAIN_AFTER:
+        if content == before and now - taken_at < TAKE_AGAIN_AFTER:
             return False
         self._last[name] = content, now
         return True
@@ -70,7 +72,7 @@ class _Taken:
 
 def _follow(client: ArgoCDClient, freshness: Freshness, stop: threading.Event) -> None:
     _look_at_all(client, freshness)
-    taken, argocd = _Taken(), freshness.upstream.connection
+    taken, argocd = Taken(), freshness.upstream.connection
     listed_at = time.monotonic()
     for event in client.stream(stop=stop):
         if isinstance(event, StreamEvent):
@@ -82,7 +84,7 @@ def _follow(client: ArgoCDClient, freshness: Freshness, stop: threading.Event) -
             listed_at = time.monotonic()
 
 
-def _take_event(client: ArgoCDClient, argocd: Connection, event: StreamEvent, taken: _Taken) -> None:
+def _take_event(client: ArgoCDClient, argocd: Connection, event: StreamEvent, taken: Taken) -> None:
     if event.type == "DELETED":
         taken.forget(event.snapshot)
         _forget(argocd, event.snapshot)
