@@ -172,7 +172,8 @@ class Viewer:
         )
         version = ImageVersion(image=image, tag="1.1.0", tags=["1.1.0"], digest=f"sha256:{'1' * 64}")
         started = time.perf_counter()
-        _commit, change, problem = changes.compute_or_explain(stage, version)
+        seen = changes.look(stage, version)
+        change, problem = seen.change, seen.problem
         took = time.perf_counter() - started
         assert list(change.files if change else []) == [file], problem
         return took * 1000
