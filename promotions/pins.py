@@ -125,7 +125,10 @@ def keep_roll_back(stage: Stage) -> Pin | None:
     was lifted is not set again for the same promotion.
     """
     last = last_in_git(stage)
-    if last is None or not is_by_person(last) or not _goes_back(stage, last):
+    if last is None or not _goes_back(stage, last):
+        return None
+    # What Slipway took back by itself stays back, too, until somebody lifts the pin.
+    if not is_by_person(last) and last.kind != PromotionKind.ROLLBACK:
         return None
     if Pin.objects.filter(Q(promotion=last) | Q(stage=stage, lifted_at=None)).exists():
         return None

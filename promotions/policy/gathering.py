@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from promotions.choices import AutomaticState, CheckState, EditStyle, PromotionStatus, Role
+from promotions.choices import AutomaticState, CheckState, EditStyle, PromotionKind, PromotionStatus, Role
 from promotions.models import (
     Approval,
     AutomaticRollback,
@@ -353,6 +353,8 @@ def gives_way(promotion: Promotion) -> bool:
     """What Slipway asked for gives way to something newer until somebody has begun to decide on it."""
     return (
         promotion.status == PromotionStatus.REQUESTED
+        # A way back is not to be overtaken by what it takes back.
+        and promotion.kind != PromotionKind.ROLLBACK
         and promotion.requested_by is not None
         and is_system(promotion.requested_by)
         and not promotion.approvals.filter(fallen_at=None).exists()
