@@ -22,6 +22,7 @@ from django.utils import translation
 from promotions import fragments
 from promotions.live import CHANNEL, latest_number, oldest_number
 from promotions.models import Announcement
+from promotions.policy import one_look
 
 log = structlog.get_logger(__name__)
 
@@ -187,7 +188,7 @@ def _changes_since(number: int, *, is_catching_up: bool = False) -> list[Change]
 
 def _render(fragment: str, key: str, language: str) -> str:
     try:
-        with translation.override(language):
+        with translation.override(language), one_look():
             return fragments.render(fragment, key)
     except (DatabaseError, InterfaceError):
         raise

@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 
 from promotions.audit.origin import Origin, coming_from
 from promotions.choices import Via
+from promotions.policy import one_look
 
 POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
@@ -41,6 +42,18 @@ def origin(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[Htt
 
     def middleware(request: HttpRequest) -> HttpResponse:
         with coming_from(Origin(Via.PAGE, request.META.get("REMOTE_ADDR") or "unknown")):
+            return get_response(request)
+
+    return middleware
+
+
+def looking(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Have a request that only reads answer from one look at the gates' tables."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        if request.method not in ("GET", "HEAD"):
+            return get_response(request)
+        with one_look():
             return get_response(request)
 
     return middleware

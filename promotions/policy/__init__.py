@@ -2,6 +2,7 @@
 
 from promotions.policy.facts import approvals_needed, gather, rules_for
 from promotions.policy.gates import GATES, Gate, refusals, stopping
+from promotions.policy.looking import one_look
 from promotions.policy.terms import Act, Facts, Refusal, Refused, Weight
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Weight",
     "approvals_needed",
     "gather",
+    "one_look",
     "refusals",
     "rules_for",
     "stopping",

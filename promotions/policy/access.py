@@ -8,6 +8,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from promotions.choices import Role
 from promotions.models import Application, Environment, RoleGrant, Stage
+from promotions.policy.looking import once_a_look
 from promotions.policy.rules import Rules
 
 # Who asks for automatic promotions. No form and no provider makes an account with a colon in its name.
@@ -21,6 +22,12 @@ def _grants(user: Visitor) -> QuerySet[RoleGrant]:
     if not isinstance(user, User) or not user.is_active:
         return RoleGrant.objects.none()
     return RoleGrant.objects.filter(Q(user=user) | Q(group__in=user.groups.all()))
+
+
+@once_a_look
+def _held(user: Visitor) -> list[tuple[str, int | None, int | None]]:
+    """Return each role that the person holds, with the application and the environment it is bound to."""
+    return list(_grants(user).values_list("role", "application_id", "environment_id"))
 
 
 def _at_least(role: Role) -> tuple[Role, ...]:
@@ -37,12 +44,11 @@ def holds(user: Visitor, role: Role, stage: Stage) -> bool:
         return role in (Role.VIEWER, Role.DEVELOPER) and acts
     if isinstance(user, User) and user.is_active and user.is_superuser:
         return True
-    return (
-        _grants(user)
-        .filter(role__in=_at_least(role))
-        .filter(Q(application=None) | Q(application=stage.application_id))
-        .filter(Q(environment=None) | Q(environment=stage.environment_id))
-        .exists()
+    return any(
+        held in _at_least(role)
+        and application in (None, stage.application_id)
+        and environment in (None, stage.environment_id)
+        for held, application, environment in _held(user)
     )
 
 
@@ -81,10 +87,14 @@ def grants_for(stage: Stage) -> QuerySet[RoleGrant]:
     )
 
 
-def holders(role: Role, stage: Stage) -> QuerySet[User]:
+@once_a_look
+def holders(role: Role, stage: Stage) -> list[User]:
     """Return the active people who hold the role, or a higher one, for this Stage."""
-    grants = grants_for(stage).filter(role__in=_at_least(role))
-    return (
+    return _people_of(grants_for(stage).filter(role__in=_at_least(role)))
+
+
+def _people_of(grants: QuerySet[RoleGrant]) -> list[User]:
+    return list(
         User.objects.filter(is_active=True)
         .filter(Q(is_superuser=True) | Q(role_grants__in=grants) | Q(groups__role_grants__in=grants))
         .distinct()
@@ -133,17 +143,11 @@ def holds_place(
     return grants.filter(_reaching(application, environment)).exists()
 
 
-def keepers(application: Application | None, environment: Environment | None) -> QuerySet[User]:
+@once_a_look
+def keepers(application: Application | None, environment: Environment | None) -> list[User]:
     """Return the active people who may lock and open a place: its approvers and admins."""
-    grants = RoleGrant.objects.filter(role__in=_at_least(Role.APPROVER)).filter(
-        _reaching(application, environment)
-    )
-    return (
-        User.objects.filter(is_active=True)
-        .filter(Q(is_superuser=True) | Q(role_grants__in=grants) | Q(groups__role_grants__in=grants))
-        .distinct()
-        .order_by("username")
-    )
+    grants = RoleGrant.objects.filter(role__in=_at_least(Role.APPROVER))
+    return _people_of(grants.filter(_reaching(application, environment)))
 
 
 def _reaching(application: Application | None, environment: Environment | None) -> Q:

@@ -9,6 +9,7 @@ from promotions.models import Promotion
 from promotions.policy.access import holders, stages_where
 from promotions.policy.facts import gather
 from promotions.policy.gates import refusals
+from promotions.policy.looking import one_look
 from promotions.policy.quorum import brings_nearer
 from promotions.policy.terms import Act
 
@@ -24,6 +25,7 @@ def waits_for(promotion: Promotion, user: User) -> bool:
     return brings_nearer(user.username, facts.required_approvals, facts.seats, approved, facts.approved_keys)
 
 
+@one_look()
 def awaiting(user: User) -> list[Promotion]:
     """Return what waits for this person's decision, the longest wait first."""
     asked = Promotion.objects.filter(
@@ -34,6 +36,7 @@ def awaiting(user: User) -> list[Promotion]:
     return [promotion for promotion in found.order_by("status_at", "id") if waits_for(promotion, user)]
 
 
+@one_look()
 def deciders(promotion: Promotion) -> list[User]:
     """Return the people whose decision a promotion waits for now."""
     return [person for person in holders(Role.APPROVER, promotion.stage) if waits_for(promotion, person)]

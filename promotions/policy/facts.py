@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.contrib.auth.models import AnonymousUser, User
-from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
@@ -13,11 +12,13 @@ from promotions.choices import PromotionKind, PromotionStatus, Role
 from promotions.models import ImageVersion, Promotion, Stage, StageState
 from promotions.policy import gathering, releases
 from promotions.policy.access import Visitor, holders, holds
+from promotions.policy.looking import moment, once_a_look, one_look
 from promotions.policy.rules import Rules
 from promotions.policy.terms import Facts, OpenPromotion
 from promotions.workflow import person_name
 
 
+@one_look()
 def gather(
     stage: Stage,
     version: ImageVersion,
@@ -38,7 +39,7 @@ def gather(
     visitor: Visitor = actor or AnonymousUser()
     user = visitor if isinstance(visitor, User) else None
     people = list(holders(Role.APPROVER, stage))
-    rules, now = rules_for(stage, version, promotion, rolling_back=rolling_back), at or timezone.now()
+    rules, now = rules_for(stage, version, promotion, rolling_back=rolling_back), at or moment()
     authors = gathering.authors(stage, version, promotion) if rules.bar_authors else None
     standing = gathering.approvals(stage, promotion, rules, authors, now)
     freezes = gathering.freezes(stage, rules, now)
@@ -54,9 +55,7 @@ def gather(
         stage_is_promotable=stage.promotable,
         stage_image=stage.image.repository,
         version_image=version.image.repository,
-        version_missing_since=date_format(version.missing_since, "DATETIME_FORMAT")
-        if version.missing_since
-        else "",
+        version_missing_since=_missing_since(version),
         already_there=_already_there(stage, version),
         others_open=_others_open(stage, promotion),
         change_problem=change_problem,
@@ -84,10 +83,20 @@ def gather(
         # What Slipway takes back by itself has its own manners (retreat.py).
         held_back="" if rolling_back else gathering.held_back(stage, visitor),
         schedule=gathering.schedule(promotion),
-        skipped=rules.skipped
-        | gathering.broken_glass(stage, promotion, rules)
-        | (breaking & rules.break_glass.gates),
+        skipped=_skipped(stage, promotion, rules, breaking),
     )
+
+
+def _missing_since(version: ImageVersion) -> str:
+    return date_format(version.missing_since, "DATETIME_FORMAT") if version.missing_since else ""
+
+
+def _skipped(
+    stage: Stage, promotion: Promotion | None, rules: Rules, breaking: frozenset[str]
+) -> frozenset[str]:
+    """Return the gates that this one passes unasked."""
+    broken = gathering.broken_glass(stage, promotion, rules)
+    return rules.skipped | broken | (breaking & rules.break_glass.gates)
 
 
 def rules_for(
@@ -116,11 +125,13 @@ def _has_decided(user: User | None, promotion: Promotion | None, standing: gathe
     return promotion.approvals.filter(person=user, fallen_at=None).exclude(pk__in=old).exists()
 
 
+@once_a_look
 def _already_there(stage: Stage, version: ImageVersion) -> bool:
     state = StageState.objects.filter(stage=stage).first()
     return bool(state and state.desired_version_id == version.pk and state.running_version_id == version.pk)
 
 
+@once_a_look
 def _others_open(stage: Stage, promotion: Promotion | None) -> tuple[OpenPromotion, ...]:
     others = stage.promotions.open().select_related("version__image")
     if promotion is not None:

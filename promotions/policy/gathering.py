@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -30,6 +29,7 @@ from promotions.models import (
     StageState,
 )
 from promotions.policy.access import Visitor, holds, is_system, keepers
+from promotions.policy.looking import once_a_look
 from promotions.policy.rules import PREVIOUS, Rules
 from promotions.policy.terms import (
     BlockFact,
@@ -45,6 +45,7 @@ from promotions.policy.windows import BadRule, Once, Recurring, Window, length, 
 from promotions.workflow import person_name
 
 
+@once_a_look
 def locks(stage: Stage) -> tuple[LockFact, ...]:
     found = Lock.objects.covering(stage).select_related("application", "environment")
     return tuple(
@@ -71,12 +72,11 @@ def place(lock: Lock) -> str:
     return _("everything")
 
 
+@once_a_look
 def windows(stage: Stage, rules: Rules) -> list[tuple[str, Window]]:
     """Return the calendar rules that speak of a Stage, each with its name."""
     found: list[tuple[str, Window]] = [
-        (rule.reason or rule.slug, window_of(rule))
-        for rule in FreezeWindow.objects.all()
-        if rule.covers(stage)
+        (rule.reason or rule.slug, window_of(rule)) for rule in _freeze_windows() if rule.covers(stage)
     ]
     if rules.gitlab_freezes:
         found += [
@@ -89,20 +89,29 @@ def windows(stage: Stage, rules: Rules) -> list[tuple[str, Window]]:
     return found
 
 
+@once_a_look
+def _freeze_windows() -> list[FreezeWindow]:
+    return list(FreezeWindow.objects.all())
+
+
 def window_of(rule: FreezeWindow) -> Window:
     if rule.begins_at:
         return Once(rule.begins_at, rule.ends_at, rule.time_zone)
     return Recurring(rule.starts, rule.time_zone, ends=rule.ends, lasts=length(f"{rule.lasts}m"))
 
 
-def _periods(stage: Stage) -> Iterable[FreezePeriod]:
+@once_a_look
+def _periods(stage: Stage) -> list[FreezePeriod]:
     application = stage.application
-    return FreezePeriod.objects.filter(
-        Q(connection=application.source_connection_id, project=application.source_project)
-        | Q(connection=stage.manifest_connection_id, project=stage.manifest_project)
+    return list(
+        FreezePeriod.objects.filter(
+            Q(connection=application.source_connection_id, project=application.source_project)
+            | Q(connection=stage.manifest_connection_id, project=stage.manifest_project)
+        )
     )
 
 
+@once_a_look
 def freezes(stage: Stage, rules: Rules, at: datetime) -> tuple[FreezeFact, ...]:
     """Return what holds at the moment. A rule that can't be read freezes: better too much than too little."""
     every = windows(stage, rules)
@@ -118,6 +127,7 @@ def freezes(stage: Stage, rules: Rules, at: datetime) -> tuple[FreezeFact, ...]:
     return tuple(FreezeFact(name, opens) for name in holding)
 
 
+@once_a_look
 def is_excepted(stage: Stage, promotion: Promotion | None) -> bool:
     """An exception counts for the change it was given for, while its giver holds the role."""
     if promotion is None:
@@ -126,11 +136,13 @@ def is_excepted(stage: Stage, promotion: Promotion | None) -> bool:
     return bool(given and given.person and holds(given.person, Role.APPROVER, stage))
 
 
+@once_a_look
 def block(version: ImageVersion) -> BlockFact | None:
     found = version.blocks.filter(lifted_at=None).first()
     return BlockFact(found.reason, found.set_by_name, found.set_at) if found else None
 
 
+@once_a_look
 def ran_here_before(stage: Stage, version: ImageVersion, promotion: Promotion | None) -> bool:
     """What went through the order once may come back: a roll-back must not wait for a soak.
 
@@ -144,6 +156,7 @@ def ran_here_before(stage: Stage, version: ImageVersion, promotion: Promotion | 
     return before.exists()
 
 
+@once_a_look
 def proven_here(stage: Stage, version: ImageVersion, promotion: Promotion | None) -> bool:
     """Only what has proved itself here comes back by the easier rules for roll-backs.
 
@@ -158,6 +171,7 @@ def proven_here(stage: Stage, version: ImageVersion, promotion: Promotion | None
     return replaced.exists() and not own.exclude(written_commit="", target_commit="").exists()
 
 
+@once_a_look
 def broken_glass(stage: Stage, promotion: Promotion | None, rules: Rules) -> frozenset[str]:
     """Return the gates that broken glass lets the promotion pass.
 
@@ -192,6 +206,7 @@ def upstream_stages(stage: Stage, rules: Rules) -> list[Stage]:
     return found
 
 
+@once_a_look
 def upstream(stage: Stage, version: ImageVersion, rules: Rules) -> tuple[UpstreamFact, ...]:
     return tuple(_upstream(other, version) for other in upstream_stages(stage, rules))
 
@@ -223,15 +238,17 @@ def _same_build(other: Stage, version: ImageVersion) -> list[int]:
     return list(twins.values_list("pk", flat=True))
 
 
+@once_a_look
+def _members(group: str) -> set[int]:
+    return set(User.objects.filter(groups__name=group, is_active=True).values_list("pk", flat=True))
+
+
 def seats(stage: Stage, rules: Rules, people: list[User]) -> tuple[Seat, ...]:
     found = []
     for rule in rules.approvals:
         members = people
         if rule.group:
-            inside = set(
-                User.objects.filter(groups__name=rule.group, is_active=True).values_list("pk", flat=True)
-            )
-            members = [person for person in members if person.pk in inside]
+            members = [person for person in members if person.pk in _members(rule.group)]
         if rule.role:
             members = [person for person in members if holds(person, Role(rule.role), stage)]
         shown = tuple(person_name(person) for person in members)
@@ -251,6 +268,7 @@ class Authors:
         return bool(user.email and user.email.lower() in self.emails) or user.get_full_name() in self.names
 
 
+@once_a_look
 def authors(stage: Stage, version: ImageVersion, promotion: Promotion | None) -> Authors:
     """Read them from the kept comparison. A Stage that ran nothing yet has nothing to compare with."""
     base = _base_commit(stage, promotion)
@@ -290,6 +308,7 @@ class Standing:
         return [approval.person.username for approval in self.counting if approval.person]
 
 
+@once_a_look
 def approvals(
     stage: Stage, promotion: Promotion | None, rules: Rules, wrote: Authors | None, now: datetime
 ) -> Standing:
@@ -319,6 +338,7 @@ def evidence(stage: Stage, version: ImageVersion, rules: Rules) -> Evidence:
     )
 
 
+@once_a_look
 def checks(promotion: Promotion | None, rules: Rules) -> tuple[CheckFact, ...]:
     if promotion is None or not rules.checks:
         return ()
@@ -332,6 +352,7 @@ def checks(promotion: Promotion | None, rules: Rules) -> tuple[CheckFact, ...]:
     return tuple(found)
 
 
+@once_a_look
 def schedule(promotion: Promotion | None) -> ScheduleFact | None:
     """Return the times of a promotion that has not begun; what runs is past them."""
     if promotion is None or promotion.status not in (PromotionStatus.REQUESTED, PromotionStatus.APPROVED):

@@ -9,12 +9,14 @@ from django.utils.translation import gettext as _
 from promotions.choices import PromotionStatus
 from promotions.models import Promotion, StageState, companions
 from promotions.policy.governance import when
+from promotions.policy.looking import once_a_look
 from promotions.policy.terms import Facts, Refusal, ReleaseFact, Weight
 
 RELEASE = "release"
 _HEALTHY = ("Healthy", "")
 
 
+@once_a_look
 def turn_of(promotion: Promotion, now: datetime) -> ReleaseFact:
     """Gather what the other promotions of the Release say."""
     release = promotion.release

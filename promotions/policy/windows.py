@@ -115,8 +115,14 @@ def check_cron(expression: str) -> str:
 
 def _step(expression: str, local: datetime, *, back: bool) -> datetime | None:
     """The next time of a cron expression after `local`, or with `back` the last one at or before it."""
+    # Cron knows whole minutes only: within one of them the answer stays the same.
+    return _walk(expression, local.replace(second=0, microsecond=0), back)
+
+
+@lru_cache(maxsize=4096)
+def _walk(expression: str, minute: datetime, back: bool) -> datetime | None:
     # croniter's "previous" leaves out the moment itself.
-    start = local + timedelta(seconds=1) if back else local
+    start = minute + timedelta(seconds=1) if back else minute
     try:
         walk = croniter(expression, start, max_years_between_matches=9)
         found: datetime = walk.get_prev(datetime) if back else walk.get_next(datetime)

@@ -148,9 +148,8 @@ _LINK_TEXTS = {
 
 def page(key: str) -> PromotionPage | None:
     """Return everything about the promotion with this id, None when there is none."""
-    promotion = (
-        Promotion.objects.for_pages().select_related("stage__image", "rollback_of").filter(pk=key).first()
-    )
+    found = Promotion.objects.for_pages().select_related("stage__image", "rollback_of")
+    promotion = found.prefetch_related("steps", "approvals__person").filter(pk=key).first()
     if promotion is None:
         return None
     stage = promotion.stage

@@ -7,19 +7,17 @@ from typing import Any
 from django import forms
 from django.db.models import QuerySet
 from django.http import HttpResponse
-from django.shortcuts import get_object_or_404, redirect
+from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
 
 from promotions import pins
 from promotions.forms import PinForm, ReasonForm
 from promotions.models import Application, ImageVersion, Pin, Stage
-from promotions.policy import Refused
 from promotions.present.matrix import stages, state_of
+from promotions.views.asking import ask_and_act, posted
 from promotions.views.permissions import PageRequest, Permission, requires
 from promotions.views.rendering import CONFLICT, page, problem_context
-from promotions.workflow import StaleState
 
-_UNPROCESSABLE = 422
 _MOST_VERSIONS = 100
 
 
@@ -32,27 +30,33 @@ def pin(request: PageRequest, application: Application, environment: str) -> Htt
     form: forms.Form = _form(request, stage, wants_unpin)
     question = _unpinning(stage, standing) if wants_unpin else _pinning(stage)
     context = {**question, "form": form, "refusals": tuple(pins.may_pin(request.user, stage))}
-    if request.method != "POST":
-        return _ask(request, stage, context)
-    if not form.is_valid():
-        return _ask(request, stage, context, _UNPROCESSABLE)
-    said = form.cleaned_data
-    try:
+
+    def ask(status: int, **problem: Any) -> HttpResponse:
+        frame = {"action_url": request.path, "tone": "main", "back_url": stage.get_absolute_url()}
+        return page(request, "confirm_act.html", {**frame, **context, **problem}, status=status)
+
+    def act(said: dict[str, Any]) -> None:
         if wants_unpin:
             pins.unpin(stage, by=request.user, reason=said["reason"])
         else:
             pins.pin(stage, said["version"], by=request.user, reason=said["reason"])
-    except (Refused, StaleState) as error:
-        return _ask(request, stage, {**context, **problem_context(error)}, CONFLICT)
-    return redirect(stage)
+
+    return ask_and_act(
+        request,
+        form,
+        ask=ask,
+        act=act,
+        refuse=lambda problem: ask(CONFLICT, **problem_context(problem)),
+        then=stage,
+    )
 
 
 def _form(request: PageRequest, stage: Stage, wants_unpin: bool) -> forms.Form:
     if wants_unpin:
-        return ReasonForm(request.POST or None)
+        return ReasonForm(posted(request))
     state = state_of(stage)
     there = (state.desired_version or state.running_version) if state else None
-    return PinForm(request.POST or None, versions=_versions(stage, there), initial={"version": there})
+    return PinForm(posted(request), versions=_versions(stage, there), initial={"version": there})
 
 
 def _versions(stage: Stage, there: ImageVersion | None) -> QuerySet[ImageVersion]:
@@ -87,8 +91,3 @@ def _unpinning(stage: Stage, standing: Pin | None) -> dict[str, Any]:
         "button": _("Lift the pin"),
         "act": "unpin",
     }
-
-
-def _ask(request: PageRequest, stage: Stage, context: dict[str, Any], status: int = 200) -> HttpResponse:
-    shown = {"action_url": request.path, "tone": "main", "back_url": stage.get_absolute_url(), **context}
-    return page(request, "confirm_act.html", shown, status=status)

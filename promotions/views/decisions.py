@@ -1,40 +1,33 @@
-"""Approve, reject, abort, retry: each asks first, then makes one call of an operation."""
+"""Approve, reject, abort, retry, let go in a freeze: each asks first, then makes one call of an operation."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django import forms
 from django.http import HttpResponse
-from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 
-from promotions import operations
-from promotions.forms import AbortForm, ApproveForm, RejectForm
+from promotions import governing, operations
+from promotions.forms import AbortForm, ApproveForm, ExceptionForm, RejectForm
 from promotions.models import Promotion
-from promotions.policy import Refused
 from promotions.present import promotion as present
+from promotions.views.asking import act_once, ask_and_act, posted
 from promotions.views.permissions import PageRequest, Permission, requires
 from promotions.views.promotions import promotion_page
 from promotions.views.rendering import page
-from promotions.workflow import StaleState
-
-_UNPROCESSABLE = 422
 
 
 @requires(Permission.SEE_APPLICATION, "GET", "POST")
 def approve(request: PageRequest, promotion: Promotion) -> HttpResponse:
-    if request.method != "POST":
-        return _confirm(request, promotion, _approval(promotion))
-    form = ApproveForm(request.POST)
-    if not form.is_valid():
-        return _confirm(request, promotion, {**_approval(promotion), "form": form}, _UNPROCESSABLE)
-    said = form.cleaned_data
-    return _do(
+    return _decide(
         request,
         promotion,
-        lambda: operations.approve(
+        ApproveForm(posted(request), initial=_seen(promotion)),
+        {"question": _("Approve this change?"), "button": _("Approve"), "tone": "main"},
+        lambda said: operations.approve(
             promotion, by=request.user, change_hash=said["seen_hash"], comment=said["comment"]
         ),
     )
@@ -42,16 +35,12 @@ def approve(request: PageRequest, promotion: Promotion) -> HttpResponse:
 
 @requires(Permission.SEE_APPLICATION, "GET", "POST")
 def reject(request: PageRequest, promotion: Promotion) -> HttpResponse:
-    if request.method != "POST":
-        return _confirm(request, promotion, _rejection(promotion))
-    form = RejectForm(request.POST)
-    if not form.is_valid():
-        return _confirm(request, promotion, {**_rejection(promotion), "form": form}, _UNPROCESSABLE)
-    said = form.cleaned_data
-    return _do(
+    return _decide(
         request,
         promotion,
-        lambda: operations.reject(
+        RejectForm(posted(request), initial=_seen(promotion)),
+        {"question": _("Reject this change?"), "button": _("Reject"), "tone": "danger"},
+        lambda said: operations.reject(
             promotion, by=request.user, change_hash=said["seen_hash"], comment=said["comment"]
         ),
     )
@@ -59,55 +48,72 @@ def reject(request: PageRequest, promotion: Promotion) -> HttpResponse:
 
 @requires(Permission.SEE_APPLICATION, "GET", "POST")
 def abort(request: PageRequest, promotion: Promotion) -> HttpResponse:
-    if request.method != "POST":
-        return _confirm(request, promotion, _abortion(AbortForm()))
-    form = AbortForm(request.POST)
-    if not form.is_valid():
-        return _confirm(request, promotion, _abortion(form), _UNPROCESSABLE)
-    reason = form.cleaned_data["reason"]
-    return _do(request, promotion, lambda: operations.abort(promotion, by=request.user, reason=reason))
+    words = {
+        "question": _("Abort this promotion?"),
+        "note": _("It stops before its next act. What is already in Git stays there."),
+        "button": _("Abort"),
+        "tone": "danger",
+    }
+    return _decide(
+        request,
+        promotion,
+        AbortForm(posted(request)),
+        words,
+        lambda said: operations.abort(promotion, by=request.user, reason=said["reason"]),
+    )
+
+
+@requires(Permission.SEE_APPLICATION, "GET", "POST")
+def freeze_exception(request: PageRequest, promotion: Promotion) -> HttpResponse:
+    """Let one promotion go although its Stage is frozen."""
+    words = {
+        "question": _("Let this promotion go during the freeze?"),
+        "note": _("The exception is for exactly this change, and stands in the audit trail with your name."),
+        "button": _("Grant the exception"),
+        "tone": "danger",
+    }
+    return _decide(
+        request,
+        promotion,
+        ExceptionForm(posted(request), initial=_seen(promotion)),
+        words,
+        lambda said: governing.except_from_freeze(
+            promotion, by=request.user, change_hash=said["seen_hash"], reason=said["reason"]
+        ),
+    )
 
 
 @requires(Permission.SEE_APPLICATION, "POST")
 def retry(request: PageRequest, promotion: Promotion) -> HttpResponse:
-    return _do(request, promotion, lambda: operations.retry(promotion, by=request.user))
-
-
-def _do(request: PageRequest, promotion: Promotion, operation: Callable[[], None]) -> HttpResponse:
-    try:
-        operation()
-    except (Refused, StaleState) as error:
-        return promotion_page(request, promotion, error=error)
-    return redirect(promotion)
-
-
-def _confirm(
-    request: PageRequest, promotion: Promotion, question: dict[str, Any], status: int = 200
-) -> HttpResponse:
-    """Show the exact change once more; the form carries its hash."""
-    context = {"promotion": present.page(str(promotion.pk)), "action_url": request.path, **question}
-    return page(request, "confirm_decision.html", context, status=status)
+    return act_once(
+        lambda: operations.retry(promotion, by=request.user),
+        refuse=lambda problem: promotion_page(request, promotion, error=problem),
+        then=promotion,
+    )
 
 
 def _seen(promotion: Promotion) -> dict[str, str]:
     return {"seen_hash": promotion.change_hash}
 
 
-def _approval(promotion: Promotion) -> dict[str, Any]:
-    form: forms.Form = ApproveForm(initial=_seen(promotion))
-    return {"question": _("Approve this change?"), "button": _("Approve"), "tone": "main", "form": form}
+def _decide(
+    request: PageRequest,
+    promotion: Promotion,
+    form: forms.Form,
+    words: dict[str, str],
+    act: Callable[[dict[str, Any]], None],
+) -> HttpResponse:
+    return ask_and_act(
+        request,
+        form,
+        ask=partial(_ask, request, promotion, {**words, "form": form}),
+        act=act,
+        refuse=lambda problem: promotion_page(request, promotion, error=problem),
+        then=promotion,
+    )
 
 
-def _rejection(promotion: Promotion) -> dict[str, Any]:
-    form: forms.Form = RejectForm(initial=_seen(promotion))
-    return {"question": _("Reject this change?"), "button": _("Reject"), "tone": "danger", "form": form}
-
-
-def _abortion(form: AbortForm) -> dict[str, Any]:
-    return {
-        "question": _("Abort this promotion?"),
-        "note": _("It stops before its next act. What is already in Git stays there."),
-        "button": _("Abort"),
-        "tone": "danger",
-        "form": form,
-    }
+def _ask(request: PageRequest, promotion: Promotion, question: dict[str, Any], status: int) -> HttpResponse:
+    """Show the exact change once more; the form carries its hash."""
+    context = {"promotion": present.page(str(promotion.pk)), "action_url": request.path, **question}
+    return page(request, "confirm_decision.html", context, status=status)

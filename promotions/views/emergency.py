@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.http import HttpResponse
-from django.shortcuts import get_object_or_404, redirect
+from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
@@ -14,16 +15,14 @@ from promotions import emergency, operations, rollbacks
 from promotions.emergency import Glass
 from promotions.forms import BreakGlassForm, ReviewForm
 from promotions.models import Application, ImageVersion, Promotion, ReviewTask, Stage
-from promotions.policy import Act, Refusal, Refused, gather, refusals
+from promotions.policy import Act, Refusal, gather, refusals
 from promotions.policy.rules import Rules
 from promotions.present import recovery
 from promotions.present.diff import DiffFile, parse_diff
 from promotions.present.matrix import stages
+from promotions.views.asking import ask_and_act, posted
 from promotions.views.permissions import PageRequest, Permission, requires
 from promotions.views.rendering import CONFLICT, page, problem_context
-from promotions.workflow import StaleState
-
-_UNPROCESSABLE = 422
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +39,13 @@ class Breaking:
     back_url: str
     rolls_back: bool = False
 
-    def do(self, by: PageRequest, form: BreakGlassForm) -> Promotion:
-        said = form.cleaned_data
+    def do(self, by: User, said: dict[str, Any]) -> Promotion:
         glass = Glass(frozenset(said["gates"]), said["reason"], said["confirm"])
         if self.promotion is None:
             ask = rollbacks.request if self.rolls_back else operations.request_promotion
             seen = said["seen_hash"]
-            return ask(self.stage, self.version, by=by.user, reason=glass.reason, seen_hash=seen, glass=glass)
-        emergency.break_glass(self.promotion, glass, by=by.user, change_hash=said["seen_hash"])
+            return ask(self.stage, self.version, by=by, reason=glass.reason, seen_hash=seen, glass=glass)
+        emergency.break_glass(self.promotion, glass, by=by, change_hash=said["seen_hash"])
         return self.promotion
 
 
@@ -96,37 +94,25 @@ def _ask(request: PageRequest, breaking: Breaking) -> HttpResponse:
     standing = [refusal.gate for refusal in breaking.found if refusal.gate in covered]
     choices = recovery.gate_choices(covered)
     # What is sent is bound to the change on this page, and only to that.
-    form = BreakGlassForm(request.POST or None, initial={"gates": standing}, gates=choices)
-    if request.method != "POST":
-        return _confirmation(request, breaking, form)
-    if not form.is_valid():
-        return _confirmation(request, breaking, form, status=_UNPROCESSABLE)
-    try:
-        return redirect(breaking.do(request, form))
-    except Refused as error:
-        return _confirmation(request, breaking, form, status=CONFLICT, refused=error.refusals)
-    except StaleState as error:
-        return _confirmation(request, breaking, form, status=CONFLICT, **problem_context(error))
+    form = BreakGlassForm(posted(request), initial={"gates": standing}, gates=choices)
 
+    def ask(status: int, **problem: Any) -> HttpResponse:
+        context = {
+            "breaking": breaking,
+            "form": form,
+            "may_not": emergency.may(request.user, breaking.stage),
+            "action_url": request.get_full_path(),
+            **problem,
+        }
+        return page(request, "break_glass.html", context, status=status)
 
-def _confirmation(
-    request: PageRequest,
-    breaking: Breaking,
-    form: BreakGlassForm,
-    *,
-    status: int = 200,
-    refused: list[Refusal] | None = None,
-    **problem: Any,
-) -> HttpResponse:
-    context = {
-        "breaking": breaking,
-        "form": form,
-        "may_not": emergency.may(request.user, breaking.stage),
-        "refused": refused or [],
-        "action_url": request.get_full_path(),
-        **problem,
-    }
-    return page(request, "break_glass.html", context, status=status)
+    return ask_and_act(
+        request,
+        form,
+        ask=ask,
+        act=lambda said: breaking.do(request.user, said),
+        refuse=lambda problem: ask(CONFLICT, **problem_context(problem)),
+    )
 
 
 @requires(Permission.SIGNED_IN)
@@ -142,28 +128,31 @@ def reviews(request: PageRequest) -> HttpResponse:
 @requires(Permission.SEE_APPLICATION, "GET", "POST")
 def close_review(request: PageRequest, task: ReviewTask) -> HttpResponse:
     """Say what the review found."""
-    form = ReviewForm(request.POST or None)
-    if request.method != "POST":
-        return _ask_review(request, task, form)
-    if not form.is_valid():
-        return _ask_review(request, task, form, _UNPROCESSABLE)
-    try:
-        emergency.close_review(task, by=request.user, comment=form.cleaned_data["comment"])
-    except (Refused, StaleState) as error:
-        return _ask_review(request, task, form, CONFLICT, **problem_context(error))
-    return redirect("reviews")
+    form = ReviewForm(posted(request))
+
+    def ask(status: int, **problem: Any) -> HttpResponse:
+        return page(
+            request, "confirm_act.html", {**_reviewing(request, task, form), **problem}, status=status
+        )
+
+    return ask_and_act(
+        request,
+        form,
+        ask=ask,
+        act=lambda said: emergency.close_review(task, by=request.user, comment=said["comment"]),
+        refuse=lambda problem: ask(CONFLICT, **problem_context(problem)),
+        then="reviews",
+    )
 
 
-def _ask_review(
-    request: PageRequest, task: ReviewTask, form: ReviewForm, status: int = 200, **problem: Any
-) -> HttpResponse:
+def _reviewing(request: PageRequest, task: ReviewTask, form: ReviewForm) -> dict[str, Any]:
     words = {"stage": task.promotion.stage, "person": task.glass.person_name}
     note = _("%(person)s passed %(gates)s: %(reason)s") % {
         **words,
         "gates": ", ".join(task.glass.gates),
         "reason": task.glass.reason,
     }
-    context = {
+    return {
         "question": _("Close the review of the broken glass for %(stage)s?") % words,
         "note": note,
         "button": _("Close the review"),
@@ -172,6 +161,4 @@ def _ask_review(
         "refusals": emergency.may_review(request.user, task),
         "back_url": task.promotion.get_absolute_url(),
         "action_url": request.path,
-        **problem,
     }
-    return page(request, "confirm_act.html", context, status=status)

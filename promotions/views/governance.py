@@ -1,4 +1,4 @@
-"""Locks, blocked versions and freeze exceptions: each asks first, then makes one call of an operation."""
+"""Locks and blocked versions: each asks first, then makes one call of an operation."""
 
 from __future__ import annotations
 
@@ -12,18 +12,14 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from promotions import governing
-from promotions.forms import ExceptionForm, LockForm, ReasonForm
-from promotions.models import ImageVersion, Lock, Promotion
-from promotions.policy import Refusal, Refused
+from promotions.forms import LockForm, ReasonForm
+from promotions.models import ImageVersion, Lock
+from promotions.policy import Refusal
 from promotions.policy.access import visible_applications
 from promotions.present import governance as present
-from promotions.present import promotion as present_promotion
+from promotions.views.asking import ask_and_act, posted
 from promotions.views.permissions import PageRequest, Permission, requires
-from promotions.views.promotions import promotion_page
 from promotions.views.rendering import CONFLICT, page, problem_context
-from promotions.workflow import StaleState
-
-_UNPROCESSABLE = 422
 
 
 @requires(Permission.SIGNED_IN)
@@ -41,13 +37,10 @@ def locks(request: PageRequest) -> HttpResponse:
 def lock(request: PageRequest) -> HttpResponse:
     """Close a place."""
     visible = visible_applications(request.user)
-    form = LockForm(request.POST or None, initial=request.GET.dict(), applications=visible)
-    if request.method != "POST":
-        return _ask(request, _closing(form))
-    if not form.is_valid():
-        return _ask(request, _closing(form), status=_UNPROCESSABLE)
-    said = form.cleaned_data
-    return _do(request, _closing(form), lambda: governing.lock(**said, by=request.user), reverse("locks"))
+    form = LockForm(posted(request), initial=request.GET.dict(), applications=visible)
+    return _decide(
+        request, form, _closing(form), lambda said: governing.lock(**said, by=request.user), reverse("locks")
+    )
 
 
 @requires(Permission.SIGNED_IN, "GET", "POST")
@@ -59,7 +52,7 @@ def lift(request: PageRequest, lock_id: int) -> HttpResponse:
             return redirect("locks")
         raise Http404
     standing = row.lock
-    form = ReasonForm(request.POST or None)
+    form = ReasonForm(posted(request))
     question = _question(
         _("Lift the lock on %(place)s?") % {"place": row.place},
         _("What was halted there goes on at once. The lock's reason: %(reason)s")
@@ -68,63 +61,28 @@ def lift(request: PageRequest, lock_id: int) -> HttpResponse:
         form,
         row.refusals,
     )
-    if request.method != "POST":
-        return _ask(request, question)
-    if not form.is_valid():
-        return _ask(request, question, status=_UNPROCESSABLE)
-    reason = form.cleaned_data["reason"]
-    return _do(
-        request, question, lambda: governing.lift(standing, by=request.user, reason=reason), reverse("locks")
+    return _decide(
+        request,
+        form,
+        question,
+        lambda said: governing.lift(standing, by=request.user, reason=said["reason"]),
+        reverse("locks"),
     )
 
 
 @requires(Permission.SEE_APPLICATION, "GET", "POST")
 def block(request: PageRequest, version: ImageVersion) -> HttpResponse:
-    """Mark a version as bad, or take the mark away."""
-    form = ReasonForm(request.POST or None)
+    """Mark a version as bad, or take the mark away; what was asked decides, not what is."""
+    form = ReasonForm(posted(request))
     is_blocked = version.blocks.filter(lifted_at=None).exists()
-    question = _blocking(version, form, is_blocked, governing.may_block(request.user, version))
-    if request.method != "POST":
-        return _ask(request, question)
-    if not form.is_valid():
-        return _ask(request, question, status=_UNPROCESSABLE)
-    reason = form.cleaned_data["reason"]
     act = governing.unblock if request.POST.get("act") == "unblock" else governing.block
-    back = version.image.application.get_absolute_url()
-    return _do(request, question, lambda: act(version, by=request.user, reason=reason), back)
-
-
-@requires(Permission.SEE_APPLICATION, "GET", "POST")
-def freeze_exception(request: PageRequest, promotion: Promotion) -> HttpResponse:
-    """Let one promotion go although its Stage is frozen."""
-    if request.method != "POST":
-        return _ask_exception(request, promotion, ExceptionForm(initial={"seen_hash": promotion.change_hash}))
-    form = ExceptionForm(request.POST)
-    if not form.is_valid():
-        return _ask_exception(request, promotion, form, _UNPROCESSABLE)
-    said = form.cleaned_data
-    try:
-        governing.except_from_freeze(
-            promotion, by=request.user, change_hash=said["seen_hash"], reason=said["reason"]
-        )
-    except (Refused, StaleState) as error:
-        return promotion_page(request, promotion, error=error)
-    return redirect(promotion)
-
-
-def _ask_exception(
-    request: PageRequest, promotion: Promotion, form: forms.Form, status: int = 200
-) -> HttpResponse:
-    context = {
-        "promotion": present_promotion.page(str(promotion.pk)),
-        "action_url": request.path,
-        "question": _("Let this promotion go during the freeze?"),
-        "note": _("The exception is for exactly this change, and stands in the audit trail with your name."),
-        "button": _("Grant the exception"),
-        "tone": "danger",
-        "form": form,
-    }
-    return page(request, "confirm_decision.html", context, status=status)
+    return _decide(
+        request,
+        form,
+        _blocking(version, form, is_blocked, governing.may_block(request.user, version)),
+        lambda said: act(version, by=request.user, reason=said["reason"]),
+        version.image.application.get_absolute_url(),
+    )
 
 
 def _question(
@@ -173,17 +131,22 @@ def _blocking(
     return _question(title, note, _("Mark as bad"), form, refusals, act="block", **back)
 
 
-def _ask(request: PageRequest, question: dict[str, Any], status: int = 200, **problem: Any) -> HttpResponse:
-    return page(
-        request, "confirm_act.html", {"action_url": request.path, **question, **problem}, status=status
-    )
-
-
-def _do(
-    request: PageRequest, question: dict[str, Any], operation: Callable[[], object], back: str
+def _decide(
+    request: PageRequest,
+    form: forms.Form,
+    question: dict[str, Any],
+    act: Callable[[dict[str, Any]], object],
+    back: str,
 ) -> HttpResponse:
-    try:
-        operation()
-    except (Refused, StaleState) as error:
-        return _ask(request, question, CONFLICT, **problem_context(error))
-    return redirect(back)
+    def ask(status: int, **problem: Any) -> HttpResponse:
+        context = {"action_url": request.path, **question, **problem}
+        return page(request, "confirm_act.html", context, status=status)
+
+    return ask_and_act(
+        request,
+        form,
+        ask=ask,
+        act=act,
+        refuse=lambda problem: ask(CONFLICT, **problem_context(problem)),
+        then=back,
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django import forms
@@ -19,11 +19,11 @@ from promotions.models import Environment, ImageVersion, Release
 from promotions.policy import Refused, Weight
 from promotions.present import releases as present
 from promotions.releases import Item
+from promotions.views.asking import UNPROCESSABLE, act_once, ask_and_act, posted
 from promotions.views.permissions import PageRequest, Permission, requires
 from promotions.views.rendering import CONFLICT, page, problem_context
 from promotions.workflow import StaleState
 
-_UNPROCESSABLE = 422
 _ROWS = 50
 
 
@@ -96,7 +96,7 @@ def _with_image(version: ImageVersion, choice: present.Choice) -> ImageVersion:
 def _ask_for(request: PageRequest, said: dict[str, str], items: list[Item]) -> HttpResponse:
     form = ReleaseForm(request.POST)
     if not form.is_valid():
-        return _confirm(request, said, items, form, status=_UNPROCESSABLE)
+        return _confirm(request, said, items, form, status=UNPROCESSABLE)
     words = form.cleaned_data
     try:
         made = operations.request_release(
@@ -150,7 +150,7 @@ def _confirm(
 
 @requires(Permission.SEE_APPLICATION, "GET", "POST")
 def approve(request: PageRequest, release: Release) -> HttpResponse:
-    form = ApproveForm(request.POST or None, initial={"seen_hash": release.change_hash})
+    form = ApproveForm(posted(request), initial={"seen_hash": release.change_hash})
     words = {"question": _("Approve this release?"), "button": _("Approve"), "tone": "main"}
     return _decide(
         request,
@@ -165,7 +165,7 @@ def approve(request: PageRequest, release: Release) -> HttpResponse:
 
 @requires(Permission.SEE_APPLICATION, "GET", "POST")
 def reject(request: PageRequest, release: Release) -> HttpResponse:
-    form = RejectForm(request.POST or None, initial={"seen_hash": release.change_hash})
+    form = RejectForm(posted(request), initial={"seen_hash": release.change_hash})
     words = {"question": _("Reject this release?"), "button": _("Reject"), "tone": "danger"}
     return _decide(
         request,
@@ -180,7 +180,7 @@ def reject(request: PageRequest, release: Release) -> HttpResponse:
 
 @requires(Permission.SEE_APPLICATION, "GET", "POST")
 def freeze_exception(request: PageRequest, release: Release) -> HttpResponse:
-    form = ExceptionForm(request.POST or None, initial={"seen_hash": release.change_hash})
+    form = ExceptionForm(posted(request), initial={"seen_hash": release.change_hash})
     words = {
         "question": _("Let this release go during the freeze?"),
         "note": _("The exception is for exactly this change, and stands in the audit trail with your name."),
@@ -209,7 +209,7 @@ def abort(request: PageRequest, release: Release) -> HttpResponse:
     return _decide(
         request,
         release,
-        AbortForm(request.POST or None),
+        AbortForm(posted(request)),
         words,
         lambda said: operations.abort(release, by=request.user, reason=said["reason"]),
     )
@@ -217,17 +217,16 @@ def abort(request: PageRequest, release: Release) -> HttpResponse:
 
 @requires(Permission.SEE_APPLICATION, "POST")
 def retry(request: PageRequest, release: Release) -> HttpResponse:
-    try:
-        operations.retry(release, by=request.user)
-    except (Refused, StaleState) as error:
-        return release_page(request, release, error=error)
-    return redirect(release)
+    return act_once(
+        lambda: operations.retry(release, by=request.user),
+        refuse=lambda problem: release_page(request, release, error=problem),
+        then=release,
+    )
 
 
 @requires(Permission.SEE_APPLICATION, "GET", "POST")
 def roll_back(request: PageRequest, release: Release) -> HttpResponse:
     preview = operations.preview(operations.way_back(release), request.user, rolling_back=True)
-    form = PromoteForm(request.POST or None, initial={"seen_hash": preview.hash})
     words = {
         "question": _("Roll this release back?"),
         "note": _("Every stage that it reached gets the version it had before."),
@@ -235,19 +234,16 @@ def roll_back(request: PageRequest, release: Release) -> HttpResponse:
         "tone": "danger",
         "refusals": preview.refusals,
     }
-    if request.method != "POST" or not form.is_valid():
-        status = _UNPROCESSABLE if request.method == "POST" else 200
-        return _question(request, release, form, words, preview.parts, status)
-    try:
-        made = operations.roll_back(
-            release,
-            by=request.user,
-            reason=form.cleaned_data["reason"],
-            seen_hash=form.cleaned_data["seen_hash"],
-        )
-    except (Refused, StaleState) as error:
-        return release_page(request, release, error=error)
-    return redirect(made)
+    return _decide(
+        request,
+        release,
+        PromoteForm(posted(request), initial={"seen_hash": preview.hash}),
+        words,
+        lambda said: operations.roll_back(
+            release, by=request.user, reason=said["reason"], seen_hash=said["seen_hash"]
+        ),
+        parts=lambda: preview.parts,
+    )
 
 
 def _decide(
@@ -255,17 +251,23 @@ def _decide(
     release: Release,
     form: forms.Form,
     words: dict[str, Any],
-    operation: Callable[[dict[str, Any]], None],
+    act: Callable[[dict[str, Any]], Release | None],
+    *,
+    parts: Callable[[], Sequence[operations.Part]] | None = None,
 ) -> HttpResponse:
-    """Show the whole change once more; the form carries its hash."""
-    if request.method != "POST" or not form.is_valid():
-        status = _UNPROCESSABLE if request.method == "POST" else 200
-        return _question(request, release, form, words, operations.parts_now(release), status)
-    try:
-        operation(form.cleaned_data)
-    except (Refused, StaleState) as error:
-        return release_page(request, release, error=error)
-    return redirect(release)
+    """Show the whole change once more (`parts`: another one); the form carries its hash."""
+
+    def ask(status: int) -> HttpResponse:
+        shown = parts() if parts else operations.parts_now(release)
+        return _question(request, release, form, words, shown, status)
+
+    return ask_and_act(
+        request,
+        form,
+        ask=ask,
+        act=lambda said: act(said) or release,
+        refuse=lambda problem: release_page(request, release, error=problem),
+    )
 
 
 def _question(
@@ -273,7 +275,7 @@ def _question(
     release: Release,
     form: forms.Form,
     words: dict[str, Any],
-    parts: list[operations.Part] | tuple[operations.Part, ...],
+    parts: Sequence[operations.Part],
     status: int,
 ) -> HttpResponse:
     context = {
