@@ -50,6 +50,8 @@ class People:
             base_url=self._system.base,
             java_script_enabled=javascript,
             viewport={"width": 1280, "height": 900},
+            # Without a graphics card each turn of a wheel is painted by the processors that the tests need.
+            reduced_motion="reduce",
         )
         context.set_default_timeout(15_000)
         self.contexts.append(context)
