@@ -52,9 +52,6 @@ UPDATE promotions_stage SET write_mode = %s, team_branch = %s WHERE environment_
 """
 
 
-# Sets which connection an application's manifests are written through.
-
-
 class NotInTime(AssertionError):
     """What was waited for did not come; the message holds what was seen last."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from http.cookies import SimpleCookie
 from typing import Any
 
 import pytest
@@ -46,11 +47,12 @@ class World:
     token: ApiToken | None
     arguments: dict[str, tuple[object, ...]]
     bodies: dict[str, dict[str, Any]]
+    cookies: SimpleCookie
 
     def client(self) -> Client:
+        """Return a browser of the visitor, who signed in before: what it sets stays in it."""
         client = Client()
-        if self.visitor is not None:
-            client.force_login(self.visitor)
+        client.cookies = SimpleCookie(self.cookies.output(header="", sep=";"))
         return client
 
     def url(self, name: str) -> str:
@@ -92,7 +94,10 @@ def world(level: Level, catalogue: cast.Catalogue, people: cast.People, gitlab: 
         **of_governance(catalogue),
         **of_machinery(catalogue),
     }
-    return World(catalogue, people, who, token, arguments, bodies(catalogue))
+    browser = Client()
+    if who is not None:
+        browser.force_login(who)
+    return World(catalogue, people, who, token, arguments, bodies(catalogue), browser.cookies)
 
 
 Arguments = dict[str, tuple[object, ...]]

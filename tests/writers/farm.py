@@ -255,9 +255,10 @@ def drive(promotion: Promotion, looks: Looks) -> None:
     """Look at a promotion as a worker does, until it ends."""
     try:
         while not looks.enough.is_set():
-            if looks.due[promotion.pk].wait(0.5):
-                looks.due[promotion.pk].clear()
-                engine.advance(promotion.pk)
+            if not looks.due[promotion.pk].wait(0.5):
+                continue
+            looks.due[promotion.pk].clear()
+            engine.advance(promotion.pk)
             promotion.refresh_from_db()
             if not promotion.is_open:
                 return
