@@ -62,8 +62,17 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def doze() -> None:
+    time.sleep(0.3)
+
+
 def wait_for(
-    look: Callable[[], Value], until: Callable[[Value], bool], *, seconds: float = 30, what: str = ""
+    look: Callable[[], Value],
+    until: Callable[[Value], bool],
+    *,
+    seconds: float = 30,
+    what: str = "",
+    rest: Callable[[], None] = doze,
 ) -> Value:
     """Look again and again until the condition holds; bounded, and loud about what was seen last."""
     deadline = time.monotonic() + seconds
@@ -73,8 +82,7 @@ def wait_for(
             return seen
         if time.monotonic() > deadline:
             raise NotInTime(f"{what or 'it'} did not happen within {seconds:g} s; seen last: {seen!r}")
-        # Each look costs the web process as much as the work that is waited for.
-        time.sleep(0.3)
+        rest()
 
 
 def _server_url() -> str:
@@ -281,6 +289,26 @@ class System:
             assert row is not None
             self.policy = row[0] if self.policy is None else self.policy
             connection.execute(SET_POLICY, [json.dumps({**self.policy, **rules})])
+
+    def wait_for(
+        self,
+        look: Callable[[], Value],
+        until: Callable[[Value], bool],
+        *,
+        seconds: float = 30,
+        what: str = "",
+    ) -> Value:
+        """Look when Slipway announces a change, and now and then: each look costs the web process as much as
+        the work that is waited for, and not everything that happens is announced."""
+        with psycopg.connect(self.environ["DATABASE_URL"], autocommit=True) as listener:
+            listener.execute("LISTEN slipway_live")
+
+            def rest() -> None:
+                for _first in listener.notifies(timeout=1.5, stop_after=1):
+                    # What happened at once is announced in several notices.
+                    list(listener.notifies(timeout=0.4))
+
+            return wait_for(look, until, seconds=seconds, what=what, rest=rest)
 
     def calm(self) -> None:
         """Take every fault away and leave nothing open, so that the next test finds an ordinary day."""

@@ -9,7 +9,7 @@ from django.shortcuts import render
 from promotions import comparisons
 from promotions.choices import PromotionStatus
 from promotions.models import Promotion
-from promotions.policy import Refused
+from promotions.policy import Refused, one_look
 from promotions.policy.access import visible_applications
 from promotions.present import actions
 from promotions.present import promotion as present
@@ -52,6 +52,7 @@ def promotion_actions(request: PageRequest, promotion: Promotion) -> HttpRespons
     return render(request, "parts/promotion_actions.html", context)
 
 
+@one_look()
 def promotion_page(
     request: PageRequest, promotion: Promotion, *, error: Refused | StaleState | None = None
 ) -> HttpResponse:

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from promotions import releases as operations
 from promotions.forms import AbortForm, ApproveForm, ExceptionForm, PromoteForm, RejectForm, ReleaseForm
 from promotions.models import Environment, ImageVersion, Release
-from promotions.policy import Refused, Weight
+from promotions.policy import Refused, Weight, one_look
 from promotions.present import releases as present
 from promotions.releases import Item
 from promotions.views.asking import UNPROCESSABLE, act_once, ask_and_act, posted
@@ -39,6 +39,7 @@ def release(request: PageRequest, release: Release) -> HttpResponse:
     return release_page(request, release)
 
 
+@one_look()
 def release_page(
     request: PageRequest, release: Release, *, error: Refused | StaleState | None = None
 ) -> HttpResponse:

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import People
 from tests.scenarios.elsewhere import Target
-from tests.system import System, running_system, wait_for
+from tests.system import System, running_system
 
 LONG = 60_000
 NAMES = ("web", "worker", "migrations")
@@ -74,7 +74,7 @@ def test_a_release_of_three_applications_is_governed_from_request_to_roll_back(
 
     # One commit with three lines; the verification of one application is red, and it goes back by itself.
     expect(follow.locator("main")).to_contain_text("failed", timeout=LONG)
-    done = wait_for(
+    done = system.wait_for(
         lambda: promotions(system), lambda found: len(found) == 4 and not still_open(found), seconds=90
     )
     assert [(row["application"], row["kind"], row["status"]) for row in done] == [

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.system import System, wait_for
+from tests.system import System
 
 APPLICATION = "flask-k8s-example"
 MANIFESTS = "gitlab/flask-k8s-manifest"
@@ -42,7 +42,7 @@ def wait_for_start(system: System) -> str:
         labels = [(part.get("version") or {}).get("label", "") for part in (running, desired)]
         return labels[0], labels[1], running.get("health_status", "")
 
-    label, _same, _health = wait_for(
+    label, _same, _health = system.wait_for(
         look, lambda seen: seen[0] == seen[1] != "" and seen[2] == "Healthy", what="a settled prod"
     )
     return label
@@ -66,7 +66,7 @@ def version(system: System, label: str) -> Json:
         results = system.get(f"versions/?application={APPLICATION}")["results"]
         return [found for found in results if found["label"] == label and found["commit"]]
 
-    return wait_for(look, bool, seconds=60, what=f"version {label}")[0]
+    return system.wait_for(look, bool, seconds=60, what=f"version {label}")[0]
 
 
 def request(system: System, label: str, *, by: str = "dana", reason: str = "It is time") -> Json:
@@ -97,7 +97,7 @@ def promotion(system: System, number: int) -> Json:
 
 
 def wait_for_end(system: System, number: int, *, seconds: float = 60) -> Json:
-    return wait_for(
+    return system.wait_for(
         lambda: promotion(system, number),
         lambda seen: seen["status"] in ENDED,
         seconds=seconds,
@@ -107,7 +107,7 @@ def wait_for_end(system: System, number: int, *, seconds: float = 60) -> Json:
 
 def wait_for_step(system: System, number: int, step: str, *, seconds: float = 60) -> Json:
     """Wait until the promotion has begun a step."""
-    return wait_for(
+    return system.wait_for(
         lambda: promotion(system, number),
         lambda seen: any(result["step"] == step for result in seen["steps"]) or seen["status"] in ENDED,
         seconds=seconds,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tests.scenarios import drive
 from tests.scenarios.drive import Json
-from tests.system import System, wait_for
+from tests.system import System
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Target:
             labels = [(part.get("version") or {}).get("label", "") for part in (running, desired)]
             return labels[0], labels[1], running.get("health_status", "")
 
-        label, _same, _health = wait_for(
+        label, _same, _health = self.system.wait_for(
             look,
             lambda seen: seen[0] == seen[1] != "" and seen[2] == "Healthy",
             seconds=60,
@@ -48,7 +48,7 @@ class Target:
             results = self.system.get(f"versions/?application={self.application}")["results"]
             return [found for found in results if found["label"] == label and found["commit"]]
 
-        return wait_for(look, bool, seconds=60, what=f"version {label} of {self.application}")[0]
+        return self.system.wait_for(look, bool, seconds=60, what=f"version {label} of {self.application}")[0]
 
     def request(self, label: str) -> Json:
         """Preview and request a promotion, as a person does; return the promotion."""

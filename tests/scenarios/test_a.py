@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from tests.scenarios import drive
-from tests.system import ROOT, System, wait_for
+from tests.system import ROOT, System
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_version_goes_from_tag_to_verified_with_one_commit_of_one_line(
     assert drive.runs_label(system, "prod") == new
     assert drive.stage(system, "prod")["promoted"]["promotion"] == asked["id"]
     link = f"{system.base}/promotions/{asked['id']}/"
-    told = wait_for(
+    told = system.wait_for(
         lambda: [said["title"] for said in system.chat() if said["message"].endswith(link)],
         lambda titles: len(titles) >= 3,
         what="the chat's three messages",
@@ -59,12 +59,14 @@ def test_a_version_goes_from_tag_to_verified_with_one_commit_of_one_line(
 def test_a_push_to_dev_shows_the_new_build_in_dev_and_leaves_prod_alone(system: System) -> None:
     """Scenario A, step 1: the tag `latest` stays, so the digest and the commit tell the builds apart."""
     drive.wait_for_start(system)
-    old = wait_for(lambda: drive.stage(system, "dev")["running"]["version"], bool, what="the version in dev")
+    old = system.wait_for(
+        lambda: drive.stage(system, "dev")["running"]["version"], bool, what="the version in dev"
+    )
     prod = drive.stage(system, "prod")["running"]["version"]
 
     system.play("push-dev")
     tip = system.git("flask-k8s-example", "rev-parse", "dev").strip()
-    new = wait_for(
+    new = system.wait_for(
         lambda: drive.stage(system, "dev")["running"]["version"],
         lambda version: bool(version) and version["commit"] == tip,
         seconds=60,

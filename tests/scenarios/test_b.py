@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from tests.scenarios import drive
 from tests.scenarios.elsewhere import Target, syncs_of_automated
-from tests.system import System, wait_for
+from tests.system import System
 
 CHART = "gitlab/gitops-demo-chart"
 
 
 def waiting_for_a_person(system: System, number: int) -> drive.Json:
-    return wait_for(
+    return system.wait_for(
         lambda: drive.promotion(system, number),
         lambda seen: any("Waiting for a person" in step["message"] for step in seen["steps"]),
         seconds=60,
@@ -29,7 +29,7 @@ def test_a_build_of_gitlab_ci_arrives_when_a_person_has_merged_it(system: System
     # Neither a label nor a webhook of the registry names the commit: the tag does, and GitLab knows it.
     assert webapp.version(built["tag"])["commit"] == built["commit"]
 
-    run = wait_for(
+    run = system.wait_for(
         lambda: [run for run in system.get("runs/")["results"] if run["commit"] == built["commit"]],
         lambda runs: bool(runs) and runs[0]["status"] == "succeeded",
         seconds=60,

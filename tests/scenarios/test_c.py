@@ -16,7 +16,7 @@ from promotions import demo
 from tests.gitserver import SshServer, make_key, ssh_server
 from tests.scenarios import drive
 from tests.scenarios.elsewhere import Target, syncs_of_automated
-from tests.system import ROOT, System, wait_for
+from tests.system import ROOT, System
 
 IMAGE = "harbor.centre.com/ns/go-sampleapp"
 # What `apply_catalog` does with a file, save that the other scenarios' applications stay.
@@ -37,7 +37,7 @@ def test_a_build_named_by_its_commit_reaches_production_with_a_direct_commit(sys
     pushed = system.play("push-go")["commit"]
     assert prod.version(pushed)["commit"] == pushed
     # The pipeline's own commit brings dev along; nobody promoted it.
-    wait_for(dev.settled, lambda label: label == pushed, seconds=60, what="the build in dev")
+    system.wait_for(dev.settled, lambda label: label == pushed, seconds=60, what="the build in dev")
     assert dev.stage()["promoted"] is None
 
     asked = prod.request(pushed)

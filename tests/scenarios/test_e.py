@@ -6,7 +6,7 @@ import html
 
 from tests.scenarios import drive
 from tests.scenarios.elsewhere import Target, syncs_of_automated
-from tests.system import System, wait_for
+from tests.system import System
 
 
 def billing(system: System, environment: str = "prod") -> Target:
@@ -15,7 +15,7 @@ def billing(system: System, environment: str = "prod") -> Target:
 
 def last_commit(target: Target, tag: str) -> drive.Json:
     """Wait until the newest commit in the Stage's history asks for a tag, and return it."""
-    history = wait_for(
+    history = target.system.wait_for(
         lambda: target.stage()["manifest_commits"],
         lambda found: bool(found) and found[0]["tag"] == tag,
         what=f"{tag} in the history of {target.environment}",
@@ -28,7 +28,7 @@ def test_what_the_image_updater_writes_is_noticed_with_its_author(system: System
     dev.settled()
     version = system.play("billing-release")["version"]
     done = system.play("image-updater")
-    wait_for(dev.settled, lambda label: label == version, seconds=60, what=f"{version} in dev")
+    system.wait_for(dev.settled, lambda label: label == version, seconds=60, what=f"{version} in dev")
     seen = last_commit(dev, version)
     assert (seen["author"], seen["sha"], seen["promotion"]) == ("argocd-image-updater", done["commit"], "")
     assert seen["title"] == "build: automatic update of billing-dev"
@@ -50,7 +50,7 @@ def test_an_edit_by_hand_is_shown_as_such_beside_what_was_promoted(system: Syste
     assert last_commit(prod, version)["promotion"] == asked["key"]
 
     done = system.play("hand-edit", version="2.0.0")
-    wait_for(prod.settled, lambda label: label == "2.0.0", seconds=60, what="the edit by hand")
+    system.wait_for(prod.settled, lambda label: label == "2.0.0", seconds=60, what="the edit by hand")
     seen = last_commit(prod, "2.0.0")
     assert (seen["author"], seen["sha"], seen["promotion"]) == ("Tomás Silva", done["commit"], "")
     assert prod.stage()["promoted"]["promotion"] == asked["id"]
@@ -83,7 +83,7 @@ def test_a_changed_key_lets_the_approval_fall_and_the_page_says_why(system: Syst
     version = system.play("billing-release")["version"]
     asked = prod.request(version)
     system.play("image-updater", application="billing-prod", version="2.1.0")
-    seen = wait_for(
+    seen = system.wait_for(
         lambda: drive.promotion(system, asked["id"]),
         lambda found: found["change_hash"] != asked["change_hash"],
         what="the new change",

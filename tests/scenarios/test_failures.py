@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.scenarios import drive
-from tests.system import System, wait_for
+from tests.system import System
 
 
 def last_step(ended: drive.Json) -> tuple[str, str]:
@@ -25,7 +25,7 @@ def test_a_red_build_gives_no_version_and_says_which_step_failed(system: System)
         runs = system.get("runs/")["results"]
         return [run for run in runs if run["status"] == "failed" and run["pipeline"] == "build-prod-image"]
 
-    (run,) = wait_for(red, bool, seconds=60, what="the red run")
+    (run,) = system.wait_for(red, bool, seconds=60, what="the red run")
     assert "Failed: 1" in run["message"]
     versions = system.get(f"versions/?application={drive.APPLICATION}")["results"]
     assert versions
@@ -69,7 +69,7 @@ def test_a_red_verification_is_taken_back_by_slipway_itself_where_the_environmen
     drive.approve(system, asked)
     ended = drive.wait_for_end(system, asked["id"])
     assert last_step(ended) == ("verify", "failed")
-    decided = wait_for(
+    decided = system.wait_for(
         lambda: drive.promotion(system, asked["id"])["automatic_rollback"],
         lambda seen: bool(seen) and seen["state"] != "waiting",
         what="the automatic roll-back",
@@ -102,7 +102,9 @@ def test_a_merge_request_closed_by_a_person_fails_the_promotion_with_their_name(
     system.faults(errors=[{"vendor": "gitlab", "status": 405, "match": "PUT /merge", "count": 1000}])
     drive.approve(system, asked)
     drive.wait_for_step(system, asked["id"], "merge")
-    wait_for(lambda: drive.promotion(system, asked["id"])["merge_request_url"], bool, what="merge request")
+    system.wait_for(
+        lambda: drive.promotion(system, asked["id"])["merge_request_url"], bool, what="merge request"
+    )
     system.play("merge-request-close")
     ended = drive.wait_for_end(system, asked["id"])
     assert ended["status"] == "failed"
@@ -114,7 +116,7 @@ def test_a_merge_request_merged_by_a_person_is_noticed(system: System) -> None:
     asked = drive.begin(system)
     system.faults(errors=[{"vendor": "gitlab", "status": 405, "match": "PUT /merge", "count": 1000}])
     drive.approve(system, asked)
-    wait_for(
+    system.wait_for(
         lambda: drive.promotion(system, asked["id"])["merge_request_url"],
         bool,
         seconds=60,
@@ -130,7 +132,7 @@ def test_approvals_fall_when_the_tip_moved_and_the_change_differs(system: System
     old = drive.wait_for_start(system)
     asked = drive.request(system, drive.build_next(system))
     drive.push_to_manifests(system, tmp_path, lambda text: text.replace(f":{old}", ":0.9.9"))
-    seen = wait_for(
+    seen = system.wait_for(
         lambda: drive.promotion(system, asked["id"]),
         lambda promotion: promotion["change_hash"] != asked["change_hash"],
         what="the new change",
@@ -201,7 +203,9 @@ def test_argo_cds_stream_may_drop_for_ten_seconds(system: System) -> None:
     ended = drive.wait_for_end(system, asked["id"], seconds=90)
     assert ended["status"] == "succeeded", ended["message"]
     label = asked["version"]["label"]
-    wait_for(lambda: drive.runs_label(system, "prod"), lambda seen: seen == label, what=f"{label} in prod")
+    system.wait_for(
+        lambda: drive.runs_label(system, "prod"), lambda seen: seen == label, what=f"{label} in prod"
+    )
 
 
 @pytest.mark.parametrize("moment", ["write", "merge", "arrive", "verify"])
@@ -215,7 +219,7 @@ def test_a_worker_killed_at_any_step_leaves_one_commit_and_the_right_end(system:
     assert ended["status"] == "succeeded", (ended["message"], ended["steps"])
     assert len(drive.commits_with_trailer(system, asked)) == 1
     # The next worker takes over the watch when the dead one's lease has run out.
-    runs = wait_for(
+    runs = system.wait_for(
         lambda: drive.promotion(system, asked["id"])["verification_runs"], bool, what="the run's record"
     )
     assert len(runs) == 1

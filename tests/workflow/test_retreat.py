@@ -9,15 +9,24 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from promotions import engine, governing, operations, retreat
-from promotions.choices import AutomaticState, PromotionKind, PromotionStatus, Role
+from promotions import automation, engine, governing, operations, pins, retreat
+from promotions.choices import (
+    AutomaticState,
+    AutomationState,
+    PromoteMode,
+    PromotionKind,
+    PromotionStatus,
+    Role,
+)
 from promotions.models import (
     AuditEntry,
     AutomaticRollback,
+    Automation,
     Environment,
     FreezeWindow,
     Notification,
     NotificationChannel,
+    Pin,
     Promotion,
     Stage,
     StageState,
@@ -264,6 +273,38 @@ def test_what_slipway_itself_asked_for_gives_way_to_the_roll_back(
     assert (row.promotion, row.state) == (bad, AutomaticState.REQUESTED)
     waiting.refresh_from_db()
     assert waiting.status == S.SUPERSEDED
+
+
+def test_automatic_promotion_neither_overtakes_an_automatic_roll_back_nor_undoes_it(
+    catalogue: cast.Catalogue, people: cast.People, stage: Stage
+) -> None:
+    Stage.objects.filter(pk=stage.pk).update(promote=PromoteMode.AUTOMATICALLY)
+    Environment.objects.update(required_approvals=0)
+    bad = ended(catalogue, people, S.SUCCEEDED, finished_at=timezone.now() - 30 * MINUTE)
+    degraded(since=10 * MINUTE)
+    look(stage)
+    back = Promotion.objects.exclude(pk=bad.pk).get()
+    automation.look_at(stage.pk)
+    assert Promotion.objects.count() == 2, "what takes 1.1.0 back is not replaced by 1.1.0"
+    engine.advance(back.pk)
+    StageState.objects.update(
+        desired_version=catalogue.old,
+        desired_tag="1.0.0",
+        running_version=catalogue.old,
+        running_tag="1.0.0",
+        health_status="Healthy",
+        degraded_since=None,
+    )
+    automation.look_at(stage.pk)
+    row = Automation.objects.get(stage=stage)
+    assert (row.state, Pin.objects.get().promotion) == (AutomationState.HELD, back), row.message
+    assert "pinned to 1.0.0 by Slipway because: Rolled back" in row.message
+    assert Promotion.objects.count() == 2
+    # Whoever lifts the pin lets it go on, once and for all.
+    pins.unpin(Stage.objects.get(pk=stage.pk), by=people.requester, reason="Mended")
+    automation.look_at(stage.pk)
+    assert Promotion.objects.latest("pk").version == catalogue.newer
+    assert Pin.objects.count() == 1
 
 
 def test_a_request_that_was_closed_before_it_went_bad_does_not_count(
