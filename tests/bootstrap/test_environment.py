@@ -48,10 +48,12 @@ class Checkout:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.lock = root / "tiny.lock"
-        shutil.copytree(ROOT / "promotions" / "bootstrap", root / "promotions" / "bootstrap")
-        (root / "promotions" / "__init__.py").touch()
-        (root / "requirements-uv.lock").write_text(f"uv==0.0.1 --hash=sha256:{'0' * 64}\n")
-        (root / "start.py").write_text(START)
+
+    def fill(self) -> None:
+        shutil.copytree(ROOT / "promotions" / "bootstrap", self.root / "promotions" / "bootstrap")
+        (self.root / "promotions" / "__init__.py").touch()
+        (self.root / "requirements-uv.lock").write_text(f"uv==0.0.1 --hash=sha256:{'0' * 64}\n")
+        (self.root / "start.py").write_text(START)
 
     def require(self, version: str, sha256: str) -> None:
         self.lock.write_text(f"tiny-thing=={version} \\\n    --hash=sha256:{sha256}\n    # via nobody\n")
@@ -65,9 +67,9 @@ class Checkout:
 
 
 def new_checkout(folder: Path) -> Checkout:
-    root = folder / "checkout"
-    root.mkdir()
-    made = Checkout(root)
+    made = Checkout(folder / "checkout")
+    made.fill()
+    root = made.root
     made.require("1.0", wheel(root / "wheels", "1.0"))
     return made
 
@@ -118,10 +120,17 @@ def test_a_changed_lock_file_is_installed_at_the_next_start(checkout: Checkout) 
     assert list(checkout.root.glob(".venv/lib/*/site-packages/tiny_thing-2.0.dist-info"))
 
 
-def test_a_wheel_with_another_hash_is_refused(checkout: Checkout) -> None:
-    checkout.require("1.0", "0" * 64)
+def test_a_wheel_with_another_hash_is_refused(
+    first_start_with_pip: tuple[Checkout, int, str], tmp_path: Path
+) -> None:
+    first, _code, _output = first_start_with_pip
+    shutil.copytree(first.root, tmp_path / "copy", symlinks=True)
+    checkout = Checkout(tmp_path / "copy")
+    wheel(checkout.root / "wheels", "2.0")
+    checkout.require("2.0", "0" * 64)
     code, output = checkout.start(path=path_with_uv())
     assert code != 0
+    assert "uv could not install the packages; trying pip." in output
     assert "slipway: pip could not install tiny.lock" in output
     assert "inside" not in output
 
