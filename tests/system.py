@@ -304,7 +304,7 @@ class System:
             listener.execute("LISTEN slipway_live")
 
             def rest() -> None:
-                for _first in listener.notifies(timeout=1.5, stop_after=1):
+                if list(listener.notifies(timeout=1.5, stop_after=1)):
                     # What happened at once is announced in several notices.
                     list(listener.notifies(timeout=0.4))
 
