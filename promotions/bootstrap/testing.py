@@ -40,8 +40,8 @@ def scheduling(arguments: list[str]) -> list[str]:
     joined = " ".join(arguments)
     if any(joined.startswith(word) or f" {word}" in joined for word in OWN_SCHEDULING):
         return []
-    # One more than there are processors: the scenarios mostly wait for other processes.
-    workers = min(5, max(2, os.cpu_count() or 2) + 1)
+    # More than there are processors: the scenarios mostly wait for other processes.
+    workers = min(6, max(2, os.cpu_count() or 2) + 2)
     return ["-n", str(workers), "--dist", "loadgroup"]
 
 
