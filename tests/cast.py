@@ -138,6 +138,41 @@ def make_catalogue(people: People | None = None) -> Catalogue:
             _image(application, harbor, "flask-k8s-example-dev"),
         ]
     )
+    dev_stage, production_stage = _stages(application, gitlab, argocd, tekton, dev_image, image)
+    old, newer, dev_build = ImageVersion.objects.bulk_create(
+        [
+            _version(image, "1.0.0", commit="1" * 40, days_ago=30),
+            _version(image, "1.1.0", commit="2" * 40, days_ago=1),
+            _version(dev_image, "latest", commit="3" * 40, days_ago=0),
+        ]
+    )
+    Commit.objects.bulk_create(
+        [_commit(version) for version in (old, newer, dev_build)], ignore_conflicts=True
+    )
+    StageState.objects.bulk_create([_state(dev_stage, dev_build), _state(production_stage, old)])
+    made = Catalogue(
+        application=application,
+        dev=dev_stage,
+        production=production_stage,
+        old=old,
+        newer=newer,
+        dev_build=dev_build,
+        gitlab=gitlab,
+        tekton=tekton,
+    )
+    if people is not None:
+        grant(people, application)
+    return made
+
+
+def _stages(
+    application: Application,
+    gitlab: Connection,
+    argocd: Connection,
+    tekton: Connection,
+    dev_image: Image,
+    image: Image,
+) -> list[Stage]:
     dev, production = _environments()
     common = {
         "application": application,
@@ -166,31 +201,7 @@ def make_catalogue(people: People | None = None) -> Catalogue:
         verification_connection=tekton,
         verification_pipeline="integration-test",
     )
-    Stage.objects.bulk_create([dev_stage, production_stage])
-    old, newer, dev_build = ImageVersion.objects.bulk_create(
-        [
-            _version(image, "1.0.0", commit="1" * 40, days_ago=30),
-            _version(image, "1.1.0", commit="2" * 40, days_ago=1),
-            _version(dev_image, "latest", commit="3" * 40, days_ago=0),
-        ]
-    )
-    Commit.objects.bulk_create(
-        [_commit(version) for version in (old, newer, dev_build)], ignore_conflicts=True
-    )
-    StageState.objects.bulk_create([_state(dev_stage, dev_build), _state(production_stage, old)])
-    made = Catalogue(
-        application=application,
-        dev=dev_stage,
-        production=production_stage,
-        old=old,
-        newer=newer,
-        dev_build=dev_build,
-        gitlab=gitlab,
-        tekton=tekton,
-    )
-    if people is not None:
-        grant(people, application)
-    return made
+    return Stage.objects.bulk_create([dev_stage, production_stage])
 
 
 def grant(people: People, application: Application) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from django.contrib.auth.models import User
 from django.urls import reverse
@@ -22,7 +23,8 @@ _CANDIDATES = 3
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A button. With refusals it is disabled and they stand beside it.
+    """A button. With refusals it is disabled and they stand beside it, or beside the button `told_with`,
+    which is refused for the same reasons.
 
     `waits_for` does not disable it. `posts` at once, else it leads to a page that asks for confirmation.
     `tone` is main, danger or "".
@@ -35,6 +37,17 @@ class Action:
     tone: str = ""
     refusals: tuple[Refusal, ...] = ()
     waits_for: tuple[Refusal, ...] = ()
+    told_with: str = ""
+
+
+def tell_once(actions: Iterable[Action]) -> list[Action]:
+    """Let the first of those that are refused for the same reasons tell them for all."""
+    first: dict[tuple[Refusal, ...], str] = {}
+    found = []
+    for action in actions:
+        teller = first.setdefault(action.refusals, action.name) if action.refusals else action.name
+        found.append(replace(action, told_with="" if teller == action.name else teller))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +76,11 @@ def of_promotion(promotion: Promotion, user: User) -> list[Action]:
     """Return the buttons under a promotion, in the order of their weight."""
     actions = _of_one(promotion, user)
     if promotion.release is None:
-        return actions
+        return tell_once(actions)
     # It is decided, stopped and tried again as a whole.
     text = _("Go to %(release)s …") % {"release": promotion.release.name}
     whole = Action("release", text, promotion.release.get_absolute_url(), tone="main")
-    return [whole, *(action for action in actions if action.name not in _OF_THE_WHOLE)]
+    return tell_once([whole, *(action for action in actions if action.name not in _OF_THE_WHOLE)])
 
 
 _OF_THE_WHOLE = ("approve", "reject", "retry", "abort", "except")
@@ -89,17 +102,16 @@ def _of_one(promotion: Promotion, user: User) -> list[Action]:
         url = reverse("promotion-retry", args=[promotion.pk])
         why = tuple(_role(facts) + operations.hopeless(promotion, facts) + _another_is_open(promotion, facts))
         actions.append(Action("retry", _("Try again"), url, posts=True, tone="main", refusals=why))
-    actions += _way_back(promotion, user)
+    actions += _way_back(promotion, facts)
     if promotion.is_open:
         url = reverse("promotion-abort", args=[promotion.pk])
         actions.append(Action("abort", _("Abort …"), url, tone="danger", refusals=tuple(_role(facts))))
     return actions
 
 
-def _way_back(promotion: Promotion, user: User) -> list[Action]:
+def _way_back(promotion: Promotion, facts: Facts) -> list[Action]:
     if not _can_be_rolled_back(promotion):
         return []
-    facts = gather(promotion.stage, promotion.version, user, promotion=promotion)
     url = reverse("promotion-roll-back", args=[promotion.pk])
     why = tuple(_role(facts) + _running_now(facts))
     return [Action("roll-back", _roll_back_text(promotion), url, tone="danger", refusals=why)]

@@ -15,7 +15,7 @@ from promotions.choices import PromotionStatus, Role
 from promotions.models import ImageVersion, Promotion, Release, Stage
 from promotions.policy import Act, Refusal, gather, refusals
 from promotions.policy.access import holds, visible_applications
-from promotions.present.actions import Action
+from promotions.present.actions import Action, tell_once
 from promotions.present.diff import DiffFile, parse_diff
 from promotions.present.marks import Mark, promotion_mark
 from promotions.present.matrix import stages, state_of
@@ -152,7 +152,7 @@ def actions(release: Release, members: Sequence[Promotion], user: User) -> list[
         )
     if is_open:
         found.append(Action("abort", _("Abort …"), _url(release, "abort"), tone="danger", refusals=role))
-    return found
+    return tell_once(found)
 
 
 def _url(release: Release, act: str) -> str:

@@ -173,6 +173,18 @@ def test_buttons_depend_on_who_looks(promotion: Promotion, people: cast.People, 
     assert "Rin Sato is not an approver" in refused
 
 
+def test_buttons_that_are_refused_for_the_same_reasons_tell_them_once(
+    promotion: Promotion, people: cast.People, sign_in: SignIn
+) -> None:
+    part = actions(sign_in(people.viewer), promotion)
+    for text in ("Approve …", "Reject …"):
+        assert f'disabled aria-describedby="approve-why">{text}</button>' in part
+    assert 'disabled aria-describedby="abort-why">Abort …</button>' in part
+    assert part.count('id="approve-why"') == part.count('id="abort-why"') == 1
+    assert 'id="reject-why"' not in part
+    assert part.count("is not an approver") == 1
+
+
 def test_the_buttons_of_an_ended_promotion_offer_the_roll_back(
     promotion: Promotion, people: cast.People, sign_in: SignIn
 ) -> None:
