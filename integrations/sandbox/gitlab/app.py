@@ -9,6 +9,7 @@ from pathlib import Path
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
+from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
 from integrations.sandbox.gitlab import (
@@ -59,7 +60,7 @@ class GitLab:
         world.git = self
 
     @staticmethod
-    def _routes() -> list:  # type: ignore[type-arg]
+    def _routes() -> list[BaseRoute]:
         tables = (files, commit_routes, refs, merge_requests, deployments, pipelines, hooks, projects)
         return [route for table in tables for route in table.ROUTES]
 
