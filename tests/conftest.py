@@ -31,8 +31,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 # Long tests mostly wait for processes of their own: begun first, none is left over at the end. Those that
 # share what they start stay together on one worker.
-LONG = ("tests/scenarios/", "tests/browser/", "tests/bootstrap/test_demo", "tests/bootstrap/test_environment")
 TOGETHER = ("tests/scenarios/", "tests/browser/")
+LONG = (*TOGETHER, "tests/writers/", "tests/bootstrap/test_demo", "tests/bootstrap/test_environment")
 
 
 # After pytest-randomly has shuffled, and before pytest-xdist reads the groups.
