@@ -27,6 +27,8 @@ def _grants(user: Visitor) -> QuerySet[RoleGrant]:
 @once_a_look
 def _held(user: Visitor) -> list[tuple[str, int | None, int | None]]:
     """Return each role that the person holds, with the application and the environment it is bound to."""
+    if not isinstance(user, User):
+        return []
     return list(_grants(user).values_list("role", "application_id", "environment_id"))
 
 

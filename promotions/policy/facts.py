@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import cast
 
 from django.contrib.auth.models import AnonymousUser, User
 from django.utils.formats import date_format
+from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext as _
 
 from promotions.choices import PromotionKind, PromotionStatus, Role
@@ -38,7 +40,6 @@ def gather(
     """
     visitor: Visitor = actor or AnonymousUser()
     user = visitor if isinstance(visitor, User) else None
-    people = list(holders(Role.APPROVER, stage))
     rules, now = rules_for(stage, version, promotion, rolling_back=rolling_back), at or moment()
     authors = gathering.authors(stage, version, promotion) if rules.bar_authors else None
     standing = gathering.approvals(stage, promotion, rules, authors, now)
@@ -51,7 +52,7 @@ def gather(
         actor_is_approver=holds(visitor, Role.APPROVER, stage),
         actor_is_requester=bool(user and promotion and promotion.requested_by_id == user.pk),
         actor_has_decided=_has_decided(user, promotion, standing),
-        approvers=tuple(person_name(person) for person in people),
+        approvers=_approvers(stage),
         stage_is_promotable=stage.promotable,
         stage_image=stage.image.repository,
         version_image=version.image.repository,
@@ -72,7 +73,7 @@ def gather(
         upstream=gathering.upstream(stage, version, rules),
         soak=rules.soak,
         verification_needed=rules.verified_upstream,
-        seats=gathering.seats(stage, rules, people),
+        seats=gathering.seats(stage, rules),
         expired=tuple(approval.person_name for approval in standing.expired),
         actor_is_author=bool(user and authors and authors.wrote(user)),
         authors_are_barred=rules.bar_authors,
@@ -85,6 +86,12 @@ def gather(
         schedule=gathering.schedule(promotion),
         skipped=_skipped(stage, promotion, rules, breaking),
     )
+
+
+def _approvers(stage: Stage) -> tuple[str, ...]:
+    """Return who may approve. They are looked up when a refusal names them: most gates are open."""
+    found = SimpleLazyObject(lambda: tuple(person_name(each) for each in holders(Role.APPROVER, stage)))
+    return cast("tuple[str, ...]", found)
 
 
 def _missing_since(version: ImageVersion) -> str:

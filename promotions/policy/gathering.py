@@ -28,7 +28,7 @@ from promotions.models import (
     Stage,
     StageState,
 )
-from promotions.policy.access import Visitor, holds, is_system, keepers
+from promotions.policy.access import Visitor, holders, holds, is_system, keepers
 from promotions.policy.looking import once_a_look
 from promotions.policy.rules import PREVIOUS, Rules
 from promotions.policy.terms import (
@@ -178,7 +178,7 @@ def broken_glass(stage: Stage, promotion: Promotion | None, rules: Rules) -> fro
     It counts for the change it was broken for, while its person holds the role, and never for more than
     the Environment lets it.
     """
-    if promotion is None:
+    if promotion is None or not rules.break_glass.gates:
         return frozenset()
     found: set[str] = set()
     for glass in BreakGlass.objects.filter(promotion=promotion, change_hash=promotion.change_hash):
@@ -243,10 +243,10 @@ def _members(group: str) -> set[int]:
     return set(User.objects.filter(groups__name=group, is_active=True).values_list("pk", flat=True))
 
 
-def seats(stage: Stage, rules: Rules, people: list[User]) -> tuple[Seat, ...]:
+def seats(stage: Stage, rules: Rules) -> tuple[Seat, ...]:
     found = []
     for rule in rules.approvals:
-        members = people
+        members = holders(Role.APPROVER, stage)
         if rule.group:
             members = [person for person in members if person.pk in _members(rule.group)]
         if rule.role:
