@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from django.contrib.auth.models import User
@@ -40,13 +40,13 @@ class Action:
     told_with: str = ""
 
 
-def tell_once(actions: Iterable[Action]) -> list[Action]:
-    """Let the first of those that are refused for the same reasons tell them for all."""
-    first: dict[tuple[Refusal, ...], str] = {}
+def tell_once(actions: Sequence[Action]) -> list[Action]:
+    """Let the last of those that are refused for the same reasons tell them, below all of them."""
+    teller = {action.refusals: action.name for action in actions if action.refusals}
     found = []
     for action in actions:
-        teller = first.setdefault(action.refusals, action.name) if action.refusals else action.name
-        found.append(replace(action, told_with="" if teller == action.name else teller))
+        name = teller.get(action.refusals, action.name)
+        found.append(replace(action, told_with="" if name == action.name else name))
     return found
 
 

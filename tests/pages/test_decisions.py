@@ -178,10 +178,10 @@ def test_buttons_that_are_refused_for_the_same_reasons_tell_them_once(
 ) -> None:
     part = actions(sign_in(people.viewer), promotion)
     for text in ("Approve …", "Reject …"):
-        assert f'disabled aria-describedby="approve-why">{text}</button>' in part
+        assert f'disabled aria-describedby="reject-why">{text}</button>' in part
     assert 'disabled aria-describedby="abort-why">Abort …</button>' in part
-    assert part.count('id="approve-why"') == part.count('id="abort-why"') == 1
-    assert 'id="reject-why"' not in part
+    assert part.count('id="reject-why"') == part.count('id="abort-why"') == 1
+    assert 'id="approve-why"' not in part
     assert part.count("is not an approver") == 1
 
 
