@@ -31,8 +31,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 # Long tests mostly wait for processes of their own: begun first, none is left over at the end. Those that
 # share what they start stay together on one worker.
-TOGETHER = ("tests/scenarios/", "tests/browser/")
-LONG = (*TOGETHER, "tests/writers/", "tests/bootstrap/test_demo", "tests/bootstrap/test_environment")
+# Races have twenty threads each: two at once would take the processors from each other.
+TOGETHER = ("tests/scenarios/", "tests/browser/", "tests/writers/")
+LONG = (*TOGETHER, "tests/bootstrap/test_demo", "tests/bootstrap/test_environment")
 
 
 # After pytest-randomly has shuffled, and before pytest-xdist reads the groups.

@@ -266,7 +266,7 @@ def drive(promotion: Promotion, looks: Looks) -> None:
         connection.close()
 
 
-def drive_all(promotions: list[Promotion], *, seconds: float = 90) -> None:
+def drive_all(promotions: list[Promotion], *, seconds: float = 200) -> None:
     """Each in a thread of its own, as by as many workers."""
     looks = Looks(promotions)
     threads = [threading.Thread(target=drive, args=[promotion, looks]) for promotion in promotions]

@@ -13,7 +13,8 @@ from integrations.sandbox.server import InThread
 from promotions.choices import PromotionStatus, Vendor, WriteMode
 from tests.writers.farm import PROJECT, Stranger, drive_all, make
 
-pytestmark = pytest.mark.usefixtures("transactional_db")
+# Beside other tests, twenty workers at once get a few hundredths of a processor each.
+pytestmark = [pytest.mark.usefixtures("transactional_db"), pytest.mark.timeout(300)]
 COUNT = 20
 
 
