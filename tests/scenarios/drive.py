@@ -105,6 +105,22 @@ def wait_for_end(system: System, number: int, *, seconds: float = 60) -> Json:
     )
 
 
+def last_success(system: System) -> str:
+    """Return the label of the version that was promoted to prod with success last, "" if none was."""
+    query = f"application={APPLICATION}&environment=prod&status=succeeded"
+    found = system.get(f"promotions/?{query}")["results"]
+    return str(found[0]["version"]["label"]) if found else ""
+
+
+def succeed(system: System) -> str:
+    """Bring the next version to prod; return its label."""
+    asked = begin(system)
+    approve(system, asked)
+    ended = wait_for_end(system, asked["id"])
+    assert ended["status"] == "succeeded", ended["message"]
+    return str(asked["version"]["label"])
+
+
 def wait_for_step(system: System, number: int, step: str, *, seconds: float = 60) -> Json:
     """Wait until the promotion has begun a step."""
     return system.wait_for(

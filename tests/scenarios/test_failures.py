@@ -57,11 +57,9 @@ def test_a_red_verification_fails_the_promotion_and_offers_the_way_back(system: 
 def test_a_red_verification_is_taken_back_by_slipway_itself_where_the_environment_says_so(
     system: System,
 ) -> None:
-    old = drive.wait_for_start(system)
-    # What runs may have been red in another test: back goes to what succeeded last.
-    query = f"application={drive.APPLICATION}&environment=prod&status=succeeded"
-    succeeded = system.get(f"promotions/?{query}")["results"]
-    good = succeeded[0]["version"]["label"] if succeeded else old
+    # Back goes to what succeeded here last; what runs may have been red in another test.
+    good = drive.last_success(system) or drive.succeed(system)
+    drive.wait_for_start(system)
     system.set_policy(rollback={"automatic": ["verification"], "required_approvals": 0})
     asked = drive.request(system, drive.build_next(system))
     # This one is red, and the next one of the roll-back green again.
