@@ -11,7 +11,7 @@ from integrations.errors import IntegrationError, NotFound
 from integrations.gitlab import GitLabClient
 from integrations.gitlab.types import Commit as GitLabCommit
 from promotions import vendors
-from promotions.live import announce
+from promotions.live import announce, announce_all
 from promotions.models import Application, Commit, Comparison, Promotion
 
 log = structlog.get_logger(__name__)
@@ -60,9 +60,8 @@ def read(application: Application, base: str, head: str) -> Comparison | None:
             "backwards": backwards and bool(commits),
         },
     )
-    announce("versions", application.pk, application_id=application.pk)
-    for promotion in application_promotions(application, base, head):
-        announce("promotion", promotion, application_id=application.pk)
+    shown = [("promotion", promotion) for promotion in application_promotions(application, base, head)]
+    announce_all(("versions", application.pk), *shown, application_id=application.pk)
     return row
 
 

@@ -16,25 +16,39 @@ CHANNEL = "slipway_live"
 _ORDER_LOCK = 7_305_001
 
 
+# One statement, for it comes with every change: the lock is held from before the numbers are drawn until
+# they are committed.
+_PUBLISH = """
+WITH locked AS MATERIALIZED (SELECT pg_advisory_xact_lock(%s)),
+written AS (
+    INSERT INTO promotions_announcement (application_id, fragment, key, at)
+    SELECT %s, said.fragment, said.key, now()
+    FROM locked, unnest(%s::text[], %s::text[]) AS said(fragment, key)
+    RETURNING id
+)
+SELECT pg_notify(%s, '') FROM (SELECT count(*) FROM written) AS done
+"""
+
+
 def announce(fragment: str, key: object, *, application_id: int | None = None) -> None:
     """Tell, once the current transaction has committed, that a fragment's content changed.
 
     `fragment` and `key` name what the hub renders ("cell", stage id). A crash between commit and
     announcement loses the announcement, not the change: the next one about the same thing shows both.
     """
+    announce_all((fragment, key), application_id=application_id)
+
+
+def announce_all(*fragments: tuple[str, object], application_id: int | None = None) -> None:
+    """Tell of several fragments as `announce` does of one, in one go."""
+    said = [name for name, _key in fragments], [str(key) for _name, key in fragments]
     # Robust: the change is committed, so its author must not be told that it failed.
-    transaction.on_commit(lambda: _publish(fragment, str(key), application_id), robust=True)
+    transaction.on_commit(lambda: _publish(*said, application_id), robust=True)
 
 
-def _publish(fragment: str, key: str, application_id: int | None) -> None:
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_ORDER_LOCK])
-        cursor.execute(
-            "INSERT INTO promotions_announcement (application_id, fragment, key, at)"
-            " VALUES (%s, %s, %s, now())",
-            [application_id, fragment, key],
-        )
-        cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])
+def _publish(names: list[str], keys: list[str], application_id: int | None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(_PUBLISH, [_ORDER_LOCK, application_id, names, keys, CHANNEL])
 
 
 def latest_number() -> int:

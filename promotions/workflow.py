@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from promotions.audit.entries import append
 from promotions.choices import OPEN_STATUSES, PromotionStatus
-from promotions.live import announce
+from promotions.live import announce_all
 from promotions.models import Promotion, Stage
 from promotions.notifications import tell
 
@@ -101,18 +101,19 @@ def transition(
 def announce_promotion(promotion: Promotion) -> None:
     """Tell every page that shows this promotion: its own, its application's and the matrix."""
     application_id = promotion.stage.application_id
-    announce("promotion", promotion.pk, application_id=application_id)
+    fragments: list[tuple[str, object]] = [("promotion", promotion.pk), ("promotions", application_id)]
     if promotion.release_id is not None:
-        announce("member", promotion.pk, application_id=application_id)
-    announce("promotions", application_id, application_id=application_id)
+        fragments.append(("member", promotion.pk))
     if promotion.status != Status.RUNNING:
         # What goes on in a running one changes nobody's approvals.
-        announce("approvals", application_id, application_id=application_id)
-    announce_stage(promotion.stage)
+        fragments.append(("approvals", application_id))
+    announce_all(*fragments, *_showing(promotion.stage), application_id=application_id)
 
 
 def announce_stage(stage: Stage) -> None:
     """Tell every page that shows this Stage: its cell, its card, and where each version is."""
-    announce("cell", stage.pk, application_id=stage.application_id)
-    announce("stage", stage.pk, application_id=stage.application_id)
-    announce("versions", stage.application_id, application_id=stage.application_id)
+    announce_all(*_showing(stage), application_id=stage.application_id)
+
+
+def _showing(stage: Stage) -> list[tuple[str, object]]:
+    return [("cell", stage.pk), ("stage", stage.pk), ("versions", stage.application_id)]

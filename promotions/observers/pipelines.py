@@ -12,7 +12,7 @@ from integrations.errors import NotFound
 from integrations.gitlab.types import Pipeline
 from promotions import vendors
 from promotions.choices import RunStatus
-from promotions.live import announce
+from promotions.live import announce, announce_all
 from promotions.models import Application, Connection, ImageVersion, PipelineRun
 
 _STATUS = {
@@ -64,8 +64,7 @@ def _take(gitlab: Connection, application: Application, pipeline: Pipeline) -> N
         },
     )
     name_builds(application)
-    announce("run", row.pk, application_id=application.pk)
-    announce("runs", application.pk, application_id=application.pk)
+    announce_all(("run", row.pk), ("runs", application.pk), application_id=application.pk)
 
 
 def name_builds(application: Application) -> None:

@@ -11,7 +11,7 @@ from integrations.errors import IntegrationError, Unauthorized
 from integrations.images import parse_image
 from integrations.tekton import types as tekton
 from promotions import engine, vendors
-from promotions.live import announce
+from promotions.live import announce_all
 from promotions.models import Application, Connection, Image, PipelineRun, Promotion, TaskRun
 from promotions.observers.freshness import Freshness, database_work
 from promotions.observers.logs import LogKeeper
@@ -256,6 +256,7 @@ def _record(image: Image, run: PipelineRun, built: tekton.BuiltImage) -> None:
 
 
 def _tell(run: PipelineRun) -> None:
-    announce("run", run.pk, application_id=run.application_id)
+    fragments: list[tuple[str, object]] = [("run", run.pk)]
     if run.application_id:
-        announce("runs", run.application_id, application_id=run.application_id)
+        fragments.append(("runs", run.application_id))
+    announce_all(*fragments, application_id=run.application_id)
