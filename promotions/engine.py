@@ -23,7 +23,7 @@ from promotions import changes, evidence, scheduling
 from promotions.choices import Decision, PromotionStatus, StepName, StepStatus
 from promotions.manifests import Change
 from promotions.models import Promotion, StageState, StepResult, companions
-from promotions.policy import Act, Refusal, gather, refusals
+from promotions.policy import Act, Refusal, gather, lacking, refusals
 from promotions.policy.releases import RELEASE
 from promotions.policy.rules import Rules
 from promotions.steps import STEPS, Again, Differs, Done, Failed, Outcome, Waiting, plan
@@ -122,7 +122,7 @@ def _begin(promotion: Promotion) -> bool:
 def _let_begin(promotion: Promotion) -> bool:
     """Approve what waits although its quorum is there; tell whether it was so."""
     facts = gather(promotion.stage, promotion.version, None, promotion=promotion)
-    if not facts.approved_by or _lacks_approvals(refusals(Act.RUN, facts)):
+    if not facts.approved_by or lacking(facts):
         return False
     transition(promotion, Status.APPROVED, by=None, message=_("Approved; about to begin."))
     return True

@@ -18,7 +18,7 @@ from promotions.emergency import Glass
 from promotions.manifests import Change
 from promotions.models import Approval, ImageVersion, Promotion, Stage, StageState, StepResult
 from promotions.notifications import tell
-from promotions.policy import Act, Facts, Refusal, Refused, gather, refusals, stopping
+from promotions.policy import Act, Facts, Refusal, Refused, gather, lacking, refusals, stopping
 from promotions.policy.access import holds
 from promotions.policy.releases import RELEASE
 from promotions.policy.schedule import When
@@ -203,7 +203,7 @@ def create(
 def let_go(promotion: Promotion) -> None:
     """What needs nobody's approval goes on at once."""
     facts = gather(promotion.stage, promotion.version, None, promotion=promotion)
-    if any(refusal.gate == "approvals" for refusal in refusals(Act.RUN, facts)):
+    if lacking(facts):
         tell(promotion, Status.REQUESTED, by=promotion.requested_by_name)
         return
     message = _("This environment asks for no approval.")
@@ -246,7 +246,7 @@ def approve_held(held: Promotion, by: User, change_hash: str, comment: str) -> N
     """Approve a promotion whose row is held; with the last approval it is about to begin."""
     _decide(held, by, Decision.APPROVED, change_hash, comment)
     facts = gather(held.stage, held.version, by, promotion=held)
-    if not [refusal for refusal in refusals(Act.RUN, facts) if refusal.gate == "approvals"]:
+    if not lacking(facts):
         transition(held, Status.APPROVED, by=by, message=_("Approved; about to begin."))
 
 

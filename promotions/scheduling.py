@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from promotions.choices import PromotionStatus
 from promotions.models import Promotion, Schedule, Stage
-from promotions.policy import Act, Refusal, gather, refusals
+from promotions.policy import Refusal, gather, lacking
 from promotions.policy.rules import Rules
 from promotions.policy.schedule import When, shown, understand
 from promotions.workflow import StaleState, announce_promotion, record, transition
@@ -110,9 +110,9 @@ def look() -> None:
         "stage__application", "stage__environment", "stage__image", "version__image", "schedule"
     ):
         facts = gather(promotion.stage, promotion.version, None, promotion=promotion)
-        lacking = [r.message for r in refusals(Act.RUN, facts) if r.gate == "approvals"]
+        asked = " ".join(refusal.message for refusal in lacking(facts))
         last = promotion.schedule.until or promotion.schedule.not_before
-        words = {"end": shown(last, promotion.schedule.time_zone), "lacking": " ".join(lacking)}
+        words = {"end": shown(last, promotion.schedule.time_zone), "lacking": asked}
         try:
             _end(promotion, _("It was not approved by %(end)s. %(lacking)s") % words)
         except StaleState:

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import cast
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
 
 from django.contrib.auth.models import AnonymousUser, User
 from django.utils.formats import date_format
-from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext as _
 
 from promotions.choices import PromotionKind, PromotionStatus, Role
 from promotions.models import ImageVersion, Promotion, Stage, StageState
 from promotions.policy import gathering, releases
 from promotions.policy.access import Visitor, holders, holds
-from promotions.policy.looking import moment, once_a_look, one_look
+from promotions.policy.looking import moment, once_a_look
 from promotions.policy.rules import Rules
-from promotions.policy.terms import Facts, OpenPromotion
+from promotions.policy.terms import (
+    BlockFact,
+    CheckFact,
+    Evidence,
+    Facts,
+    FreezeFact,
+    LockFact,
+    OpenPromotion,
+    ReleaseFact,
+    ScheduleFact,
+    Seat,
+    UpstreamFact,
+)
 from promotions.workflow import person_name
 
 
-@one_look()
 def gather(
     stage: Stage,
     version: ImageVersion,
@@ -35,63 +46,230 @@ def gather(
 ) -> Facts:
     """Return the facts about `actor` (None: Slipway) bringing `version` to `stage`, at a moment (now).
 
+    Each is read when it is first asked for, and then stays: ask before something is written.
     `rolling_back` and `breaking` (the gates that glass would be broken for) speak of one that is not
     requested yet.
     """
-    visitor: Visitor = actor or AnonymousUser()
-    user = visitor if isinstance(visitor, User) else None
-    rules, now = rules_for(stage, version, promotion, rolling_back=rolling_back), at or moment()
-    authors = gathering.authors(stage, version, promotion) if rules.bar_authors else None
-    standing = gathering.approvals(stage, promotion, rules, authors, now)
-    freezes = gathering.freezes(stage, rules, now)
-    return Facts(
-        stage=str(stage),
-        version=version.label,
-        actor=person_name(user) if user else _("An anonymous visitor"),
-        actor_is_developer=holds(visitor, Role.DEVELOPER, stage),
-        actor_is_approver=holds(visitor, Role.APPROVER, stage),
-        actor_is_requester=bool(user and promotion and promotion.requested_by_id == user.pk),
-        actor_has_decided=_has_decided(user, promotion, standing),
-        approvers=_approvers(stage),
-        stage_is_promotable=stage.promotable,
-        stage_image=stage.image.repository,
-        version_image=version.image.repository,
-        version_missing_since=_missing_since(version),
-        already_there=_already_there(stage, version),
-        others_open=_others_open(stage, promotion),
-        change_problem=change_problem,
-        change_is_empty=change_is_empty,
-        required_approvals=approvals_needed(stage, rules),
-        approved_by=tuple(approval.person_name for approval in standing.counting),
-        approved_keys=tuple(standing.keys),
-        now=now,
-        locks=gathering.locks(stage),
-        freezes=freezes,
-        freeze_is_excepted=bool(freezes) and gathering.is_excepted(stage, promotion),
-        block=gathering.block(version),
-        ran_here_before=bool(rules.requires) and gathering.ran_here_before(stage, version, promotion),
-        upstream=gathering.upstream(stage, version, rules),
-        soak=rules.soak,
-        verification_needed=rules.verified_upstream,
-        seats=gathering.seats(stage, rules),
-        expired=tuple(approval.person_name for approval in standing.expired),
-        actor_is_author=bool(user and authors and authors.wrote(user)),
-        authors_are_barred=rules.bar_authors,
-        authors_known=authors is None or authors.is_known,
-        evidence=gathering.evidence(stage, version, rules),
-        checks=gathering.checks(promotion, rules),
-        release=releases.turn_of(promotion, now) if promotion and promotion.release_id else None,
-        # What Slipway takes back by itself has its own manners (retreat.py).
-        held_back="" if rolling_back else gathering.held_back(stage, visitor),
-        schedule=gathering.schedule(promotion),
-        skipped=_skipped(stage, promotion, rules, breaking),
+    visitor, now = actor or AnonymousUser(), at or moment()
+    return Gathered(
+        Case(
+            stage,
+            version,
+            visitor,
+            promotion,
+            now,
+            rolling_back,
+            breaking,
+            change_problem,
+            change_is_empty,
+        )
     )
 
 
-def _approvers(stage: Stage) -> tuple[str, ...]:
-    """Return who may approve. They are looked up when a refusal names them: most gates are open."""
-    found = SimpleLazyObject(lambda: tuple(person_name(each) for each in holders(Role.APPROVER, stage)))
-    return cast("tuple[str, ...]", found)
+@dataclass(frozen=True)
+class Case:
+    """What the facts are about."""
+
+    stage: Stage
+    version: ImageVersion
+    actor: Visitor
+    promotion: Promotion | None
+    now: datetime
+    rolling_back: bool
+    breaking: frozenset[str]
+    change_problem: str
+    change_is_empty: bool
+
+    @property
+    def user(self) -> User | None:
+        return self.actor if isinstance(self.actor, User) else None
+
+    @cached_property
+    def rules(self) -> Rules:
+        return rules_for(self.stage, self.version, self.promotion, rolling_back=self.rolling_back)
+
+    @cached_property
+    def authors(self) -> gathering.Authors | None:
+        if not self.rules.bar_authors:
+            return None
+        return gathering.authors(self.stage, self.version, self.promotion)
+
+    @cached_property
+    def standing(self) -> gathering.Standing:
+        return gathering.approvals(self.stage, self.promotion, self.rules, self.authors, self.now)
+
+
+class Gathered(Facts):
+    """Facts that are read one by one: most acts are guarded by a few gates, most gates look at one fact."""
+
+    _it: Case
+
+    def __init__(self, case: Case) -> None:
+        # Facts are frozen.
+        object.__setattr__(self, "_it", case)
+
+    @cached_property
+    def now(self) -> datetime:
+        return self._it.now
+
+    @cached_property
+    def change_problem(self) -> str:
+        return self._it.change_problem
+
+    @cached_property
+    def change_is_empty(self) -> bool:
+        return self._it.change_is_empty
+
+    @cached_property
+    def stage(self) -> str:
+        return str(self._it.stage)
+
+    @cached_property
+    def version(self) -> str:
+        return self._it.version.label
+
+    @cached_property
+    def actor(self) -> str:
+        return person_name(self._it.user) if self._it.user else _("An anonymous visitor")
+
+    @cached_property
+    def actor_is_developer(self) -> bool:
+        return holds(self._it.actor, Role.DEVELOPER, self._it.stage)
+
+    @cached_property
+    def actor_is_approver(self) -> bool:
+        return holds(self._it.actor, Role.APPROVER, self._it.stage)
+
+    @cached_property
+    def actor_is_requester(self) -> bool:
+        return bool(
+            self._it.user and self._it.promotion and self._it.promotion.requested_by_id == self._it.user.pk
+        )
+
+    @cached_property
+    def actor_has_decided(self) -> bool:
+        return _has_decided(self._it.user, self._it.promotion, self._it.standing)
+
+    @cached_property
+    def actor_is_author(self) -> bool:
+        return bool(self._it.user and self._it.authors and self._it.authors.wrote(self._it.user))
+
+    @cached_property
+    def authors_are_barred(self) -> bool:
+        return self._it.rules.bar_authors
+
+    @cached_property
+    def authors_known(self) -> bool:
+        return self._it.authors is None or self._it.authors.is_known
+
+    @cached_property
+    def approvers(self) -> tuple[str, ...]:
+        return tuple(person_name(each) for each in holders(Role.APPROVER, self._it.stage))
+
+    @cached_property
+    def stage_is_promotable(self) -> bool:
+        return self._it.stage.promotable
+
+    @cached_property
+    def stage_image(self) -> str:
+        return self._it.stage.image.repository
+
+    @cached_property
+    def version_image(self) -> str:
+        return self._it.version.image.repository
+
+    @cached_property
+    def version_missing_since(self) -> str:
+        return _missing_since(self._it.version)
+
+    @cached_property
+    def already_there(self) -> bool:
+        return _already_there(self._it.stage, self._it.version)
+
+    @cached_property
+    def others_open(self) -> tuple[OpenPromotion, ...]:
+        return _others_open(self._it.stage, self._it.promotion)
+
+    @cached_property
+    def required_approvals(self) -> int:
+        return approvals_needed(self._it.stage, self._it.rules)
+
+    @cached_property
+    def approved_by(self) -> tuple[str, ...]:
+        return tuple(approval.person_name for approval in self._it.standing.counting)
+
+    @cached_property
+    def approved_keys(self) -> tuple[str, ...]:
+        return tuple(self._it.standing.keys)
+
+    @cached_property
+    def expired(self) -> tuple[str, ...]:
+        return tuple(approval.person_name for approval in self._it.standing.expired)
+
+    @cached_property
+    def seats(self) -> tuple[Seat, ...]:
+        return gathering.seats(self._it.stage, self._it.rules)
+
+    @cached_property
+    def locks(self) -> tuple[LockFact, ...]:
+        return gathering.locks(self._it.stage)
+
+    @cached_property
+    def freezes(self) -> tuple[FreezeFact, ...]:
+        return gathering.freezes(self._it.stage, self._it.rules, self._it.now)
+
+    @cached_property
+    def freeze_is_excepted(self) -> bool:
+        return gathering.is_excepted(self._it.stage, self._it.promotion)
+
+    @cached_property
+    def block(self) -> BlockFact | None:
+        return gathering.block(self._it.version)
+
+    @cached_property
+    def ran_here_before(self) -> bool:
+        return gathering.ran_here_before(self._it.stage, self._it.version, self._it.promotion)
+
+    @cached_property
+    def upstream(self) -> tuple[UpstreamFact, ...]:
+        return gathering.upstream(self._it.stage, self._it.version, self._it.rules)
+
+    @cached_property
+    def soak(self) -> timedelta:
+        return self._it.rules.soak
+
+    @cached_property
+    def verification_needed(self) -> bool:
+        return self._it.rules.verified_upstream
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        return gathering.evidence(self._it.stage, self._it.version, self._it.rules)
+
+    @cached_property
+    def checks(self) -> tuple[CheckFact, ...]:
+        return gathering.checks(self._it.promotion, self._it.rules)
+
+    @cached_property
+    def release(self) -> ReleaseFact | None:
+        return _release(self._it.promotion, self._it.now)
+
+    @cached_property
+    def schedule(self) -> ScheduleFact | None:
+        return gathering.schedule(self._it.promotion)
+
+    @cached_property
+    def held_back(self) -> str:
+        # What Slipway takes back by itself has its own manners (retreat.py).
+        return "" if self._it.rolling_back else gathering.held_back(self._it.stage, self._it.actor)
+
+    @cached_property
+    def skipped(self) -> frozenset[str]:
+        return _skipped(self._it.stage, self._it.promotion, self._it.rules, self._it.breaking)
+
+
+def _release(promotion: Promotion | None, now: datetime) -> ReleaseFact | None:
+    return releases.turn_of(promotion, now) if promotion and promotion.release_id else None
 
 
 def _missing_since(version: ImageVersion) -> str:

@@ -23,6 +23,7 @@ from promotions.policy.governance import (
     verified_upstream,
     was_upstream,
 )
+from promotions.policy.looking import one_look
 from promotions.policy.quorum import missing, unfilled
 from promotions.policy.releases import in_turn
 from promotions.policy.rules import BREAKABLE
@@ -236,8 +237,18 @@ _PASSABLE = frozenset(BREAKABLE) - {"lock", "emergency-stop"}
 
 def refusals(act: Act, facts: Facts) -> list[Refusal]:
     """Return every gate's refusal: the one list for the button, the explanation and the API's 409."""
-    found = [refusal for gate in GATES[act] if (refusal := gate(facts)) is not None]
-    return [refusal for refusal in found if refusal.gate not in facts.skipped & _PASSABLE]
+    return _asked(GATES[act], facts)
+
+
+def lacking(facts: Facts) -> list[Refusal]:
+    """Return what the quorum lacks: of the gates of RUN the only one that decisions are about."""
+    return _asked((quorum,), facts)
+
+
+def _asked(gates: tuple[Gate, ...], facts: Facts) -> list[Refusal]:
+    with one_look():
+        found = [refusal for gate in gates if (refusal := gate(facts)) is not None]
+        return [refusal for refusal in found if refusal.gate not in facts.skipped & _PASSABLE]
 
 
 def stopping(found: list[Refusal]) -> list[Refusal]:
