@@ -30,7 +30,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 # Long tests mostly wait for processes of their own: begun first, none is left over at the end. Those that
-# share what they start stay together on one worker.
+# share what they start stay together on one worker: all scenarios but the failures, which take as long, have
+# one Slipway, whose start costs as much as two promotions.
 # Races have twenty threads each: two at once would take the processors from each other.
 TOGETHER = ("tests/scenarios/", "tests/browser/", "tests/writers/")
 LONG = (*TOGETHER, "tests/bootstrap/test_demo", "tests/bootstrap/test_environment")
@@ -41,7 +42,9 @@ LONG = (*TOGETHER, "tests/bootstrap/test_demo", "tests/bootstrap/test_environmen
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     for item in items:
         if item.nodeid.startswith(TOGETHER):
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+            file = item.nodeid.partition("::")[0]
+            shared = file.startswith("tests/scenarios/") and not file.endswith("/test_failures.py")
+            item.add_marker(pytest.mark.xdist_group("tests/scenarios" if shared else file))
     yield
     items.sort(key=lambda item: not item.nodeid.startswith(LONG))
 

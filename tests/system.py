@@ -19,28 +19,11 @@ from zlib import crc32
 import httpx
 import psycopg
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.nursery import ROOT, Forked, Nursery
+
 SPEED = 25.0
 _TEMPLATE_LOCK = 7_305_900
 Value = TypeVar("Value")
-
-# Makes the demo's people and catalogue, and a token for each person that the tests know.
-PREPARE = """
-import json, sys, django
-django.setup()
-from django.contrib.auth.hashers import PBKDF2PasswordHasher
-from django.contrib.auth.models import User
-from promotions import demo
-from promotions.models import ApiToken
-# Quick to make; a sign-in makes it a slow one again.
-PBKDF2PasswordHasher.iterations = 1
-people = demo.prepare(json.loads(sys.argv[1]), sys.argv[2], sys.argv[3])
-for name, _role, _password in people:
-    user = User.objects.get(username=name)
-    ApiToken.objects.create(user=user, name="tests", digest=ApiToken.digest_of("token-of-" + name))
-print(json.dumps({name: password for name, _role, password in people}))
-"""
-
 
 # Sets how scenario A's prod's changes are written: the catalogue's business, done here as its keeper would.
 POLICY = "SELECT policy FROM promotions_environment WHERE slug = 'prod'"
@@ -148,7 +131,8 @@ class System:
         self.base = f"http://127.0.0.1:{self.port}"
         self.speed = speed
         self.scenario = scenario
-        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.processes: dict[str, subprocess.Popen[bytes] | Forked] = {}
+        self._nursery: Nursery | None = None
         self.urls: dict[str, str] = {}
         self.passwords: dict[str, str] = {}
         self.policy: dict[str, object] | None = None
@@ -167,13 +151,14 @@ class System:
 
     def start(self) -> None:
         ready = self.folder / "ready.json"
+        self._nursery = Nursery(self.folder, self.environ)
         self.run(
             "sandbox",
             *("-m", "integrations.sandbox", "--scenario", self.scenario, "--speed", str(self.speed)),
             *("--data-dir", str(self.folder / "sandbox"), "--ready-file", str(ready)),
             *("--hook-base", self.base),
         )
-        self.run("web", "-m", "uvicorn", "promotions.asgi:application", "--port", str(self.port))
+        self.start_web()
         wait_for(ready.exists, bool, what="the sandbox's start")
         self.urls = json.loads(ready.read_text())
         self.prepare()
@@ -183,9 +168,11 @@ class System:
     def prepare(self) -> None:
         self.environ["SLIPWAY_DEMO_CHAT_URL"] = chat_address(self.urls)
         self.environ["SLIPWAY_DEMO_DIRECT_URL"] = chat_address(self.urls).replace("releases", "{username}")
-        command = [sys.executable, "-c", PREPARE, json.dumps(self.urls), self.base, self.scenario]
-        done = subprocess.run(command, cwd=ROOT, env=self.environ, check=True, stdout=subprocess.PIPE)
-        self.passwords = json.loads(done.stdout.splitlines()[-1])
+        answer = self.folder / "passwords.json"
+        done = self.fork("prepare", self.urls, self.base, self.scenario, str(answer))
+        done.wait(timeout=60)
+        assert answer.exists(), "the catalogue was not made: see prepare.log"
+        self.passwords = json.loads(answer.read_text())
 
     def _health(self) -> int:
         try:
@@ -199,8 +186,16 @@ class System:
                 [sys.executable, *arguments], cwd=ROOT, env=self.environ, stdout=log, stderr=log
             )
 
+    def fork(self, part: str, *arguments: Any) -> Forked:
+        if self._nursery is None:
+            self._nursery = Nursery(self.folder, self.environ)
+        return self._nursery.fork(part, self.environ, *arguments)
+
+    def start_web(self) -> None:
+        self.processes["web"] = self.fork("web", self.port)
+
     def start_worker(self) -> None:
-        self.run("worker", "manage.py", "worker")
+        self.processes["worker"] = self.fork("worker")
 
     def kill(self, name: str) -> None:
         """End a process as the kernel does when memory runs out: at once, whatever it was doing."""
@@ -220,6 +215,8 @@ class System:
                 process.kill()
                 process.wait(timeout=10)
         self.processes.clear()
+        if self._nursery is not None:
+            self._nursery.close()
 
     def api(self, person: str) -> httpx.Client:
         """Return the client of the API that speaks as a person: one for all calls, for tests look often."""

@@ -42,7 +42,7 @@ def site(tmp_path: Path, provider: Provider) -> Iterator[System]:
     system = System(tmp_path, make_database(name), speed=1, scenario="a")
     system.environ |= {"SIGN_IN_FILE": str(file), "OIDC_SECRET": SECRET}
     try:
-        system.run("web", "-m", "uvicorn", "promotions.asgi:application", "--port", str(system.port))
+        system.start_web()
         wait_for(lambda: answers(system), bool, what="the web process's start")
         yield system
     except BaseException:
