@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import structlog
+from channels.db import database_sync_to_async
 from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
 from procrastinate.exceptions import UniqueViolation
@@ -189,6 +190,8 @@ async def rescue(context: object, timestamp: int) -> None:
     """
     for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=_SILENCE_OF_THE_DEAD):
         log.warning("a worker died with this job", job=job.id, task=job.task_name)
+        if job.task_name == notify.name:
+            await database_sync_to_async(sending.take_over)()
         try:
             await app.job_manager.retry_job(job)
         except UniqueViolation:

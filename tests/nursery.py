@@ -87,6 +87,8 @@ def _become(part: str, arguments: list[Any], environ: dict[str, str], log: str) 
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.environ.clear()
     os.environ.update(environ)
+    # What is recorded names the command.
+    sys.argv = ["manage.py", part]
     code = 1
     try:
         out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)

@@ -80,9 +80,19 @@ def _claim() -> Notification | None:
             continue
         # Compare and set: of two workers one sends it.
         free = Notification.objects.filter(pk=pk, due_at=due_at)
-        if free.update(due_at=now + _LEASE, tries=F("tries") + 1):
+        if free.update(due_at=now + _LEASE, tries=F("tries") + 1, problem=""):
             return Notification.objects.select_related("channel", "recipient", "promotion").get(pk=pk)
     return None
+
+
+def take_over() -> None:
+    """Make due what a dead worker had taken, which holds up its whole line.
+
+    What waits after a failure has a problem to tell, what was taken has none. Another worker's message of
+    that moment may so be said twice: better than not for minutes.
+    """
+    taken = Notification.objects.filter(due_at__gt=timezone.now(), tries__gt=0, problem="")
+    taken.update(due_at=timezone.now())
 
 
 def _send(row: Notification) -> bool:

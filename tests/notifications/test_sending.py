@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
+from django.db import connection, connections
 from django.utils import timezone
+from procrastinate.contrib.django.models import ProcrastinateJob
 
 from integrations.errors import Rejected
+from promotions import jobs
 from promotions.choices import PromotionStatus
 from promotions.models import Notification, NotificationChannel, Promotion, RoleGrant
 from promotions.telling import sending
@@ -20,6 +25,12 @@ from tests.notifications.mailbox import mailbox
 from tests.workflow.conftest import at_once
 
 pytestmark = pytest.mark.django_db
+# A worker that took the job and has been silent for a minute.
+DIE = """
+WITH dead AS (
+    INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - interval '1 minute') RETURNING id
+) UPDATE procrastinate_jobs SET status = 'doing', worker_id = (SELECT id FROM dead)
+"""
 
 
 def write(
@@ -121,6 +132,28 @@ def test_what_a_worker_took_is_left_to_it_until_it_must_be_dead(room: Room, prom
     assert taken.title == "a"
     assert sending.send_due() == 0, "b comes after a"
     Notification.objects.filter(title="a").update(due_at=timezone.now() - timedelta(seconds=1))
+    assert sending.send_due() == 2
+    assert titles(room) == ["a", "b"]
+
+
+async def rescue() -> None:
+    await jobs.rescue(None, 0)
+    # The thread that asked the database ends with this loop.
+    await sync_to_async(connections.close_all)()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_a_dead_worker_took_is_said_when_its_job_is_rescued(room: Room, promotion: Promotion) -> None:
+    """The workers' heartbeats tell that it is dead; a pause after a failure goes on as it was."""
+    deaf = channel(slug="other", url="env:OTHER_URL")
+    write(channel(), promotion, "a", "b")
+    write(deaf, promotion, "late", due_at=timezone.now() + timedelta(minutes=5), tries=1, problem="No answer")
+    assert sending._claim() is not None
+    jobs.notify.defer()
+    with connection.cursor() as cursor:
+        cursor.execute(DIE)
+    asyncio.run(rescue())
+    assert ProcrastinateJob.objects.filter(task_name="promotions.notify", status="todo").count() == 1
     assert sending.send_due() == 2
     assert titles(room) == ["a", "b"]
 
