@@ -19,7 +19,7 @@ from procrastinate.contrib.django import app
 from procrastinate.exceptions import AlreadyEnqueued
 
 from integrations.errors import IntegrationError, Unavailable
-from promotions import changes, evidence, scheduling
+from promotions import changes, evidence, looks, scheduling
 from promotions.choices import Decision, PromotionStatus, StepName, StepStatus
 from promotions.manifests import Change
 from promotions.models import Promotion, StageState, StepResult, companions
@@ -282,6 +282,9 @@ def _finish_step(promotion: Promotion, result: StepResult, done: Done) -> bool:
     with transaction.atomic():
         _close(result, StepStatus.SUCCEEDED, done.message, done.link)
         _call_release(promotion)
+        if done.fields.get("target_commit"):
+            # It is on the manifest branch: what Git says shows it at once, whoever tells of pushes.
+            looks.at_branch(promotion.stage)
         if index < len(order):
             _set(promotion, {**done.fields, "step": order[index], "message": done.message})
             return True

@@ -16,7 +16,7 @@ from integrations.argocd import ArgoCDClient
 from integrations.argocd.types import ApplicationSnapshot, StreamEvent
 from integrations.errors import IntegrationError, Unauthorized
 from integrations.images import ImageName, parse_image
-from promotions import engine, residences, vendors
+from promotions import engine, looks, residences, vendors
 from promotions.models import Connection, Promotion, Stage, StageState
 from promotions.observers.freshness import Freshness, database_work
 from promotions.steps.arrive import source_index
@@ -120,7 +120,7 @@ def take(client: ArgoCDClient, argocd: Connection, snapshot: ApplicationSnapshot
     """Keep what one snapshot says about the Stages it belongs to."""
     for stage in _stages(argocd, snapshot):
         state, _new = StageState.objects.get_or_create(stage=stage)
-        before = _shown(state)
+        before, revision = _shown(state), state.revision
         _take_status(state, stage, snapshot)
         _take_images(client, state, stage, snapshot)
         state.running_seen_at = timezone.now()
@@ -128,6 +128,9 @@ def take(client: ArgoCDClient, argocd: Connection, snapshot: ApplicationSnapshot
         residences.note(state)
         if _shown(state) != before:
             announce_stage(stage)
+        if state.revision not in (revision, state.desired_commit):
+            # Argo CD knows of a commit that we do not.
+            looks.at_branch(stage)
         for promotion in stage.promotions.open():
             engine.wake(promotion)
 

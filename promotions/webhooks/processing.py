@@ -24,6 +24,7 @@ from integrations.registry import webhooks as registry
 from promotions import engine
 from promotions.choices import DeliveryOutcome, Vendor
 from promotions.live import announce
+from promotions.looks import branch_lock
 from promotions.models import Application, Commit, Delivery, Image, ImageVersion, Promotion, Stage
 
 log = structlog.get_logger(__name__)
@@ -128,7 +129,7 @@ def _look_at_branch(delivery: Delivery, hint: Hint) -> list[Look]:
     stages = Stage.objects.filter(manifest_connection=connection, manifest_project__iexact=hint.project)
     return [
         Look(
-            f"branch:{connection.pk}:{project}:{branch}",
+            branch_lock(connection.pk, project, branch),
             "promotions.look_at_branch",
             (("connection_id", connection.pk), ("project", project), ("branch", branch)),
             f"{project}@{branch}",

@@ -40,6 +40,20 @@ def test_an_approved_promotion_writes_one_commit_with_its_trailers_and_succeeds(
     assert StageState.objects.get(stage=done.stage).promoted == done
 
 
+def test_what_it_wrote_is_looked_at_although_nobody_tells_of_the_push(
+    approved: Promotion, git: SmallGitLab
+) -> None:
+    """A plain Git server sends no hooks: the cell would show the old version until the next poll."""
+    advanced(approved)
+    (job,) = ProcrastinateJob.objects.filter(task_name="promotions.look_at_branch")
+    stage = approved.stage
+    assert job.args == {
+        "connection_id": stage.manifest_connection_id,
+        "project": stage.manifest_project,
+        "branch": stage.manifest_branch,
+    }
+
+
 def test_looking_again_at_any_time_does_nothing_twice(approved: Promotion, git: SmallGitLab) -> None:
     advanced(approved)
     rows = AuditEntry.objects.count()
