@@ -41,7 +41,7 @@ def scheduling(arguments: list[str]) -> list[str]:
     if any(joined.startswith(word) or f" {word}" in joined for word in OWN_SCHEDULING):
         return []
     # More than there are processors: the scenarios mostly wait for other processes.
-    workers = min(8, max(2, os.cpu_count() or 2) + 4)
+    workers = min(6, max(2, os.cpu_count() or 2) + 2)
     return ["-n", str(workers), "--dist", "loadgroup"]
 
 

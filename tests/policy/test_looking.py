@@ -1,8 +1,9 @@
-"""Answers are kept for one look, and never longer (docs/adr/0010-one-look.md)."""
+"""Answers are kept for one look, and never longer (docs/adr/0010-one-look.md, 0011-facts-when-asked.md)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from itertools import count
 
 import pytest
@@ -15,8 +16,9 @@ from django.urls import reverse
 from promotions.choices import Role
 from promotions.middleware import looking
 from promotions.models import RoleGrant, Stage
-from promotions.policy import one_look
+from promotions.policy import Act, Facts, gather, one_look, refusals
 from promotions.policy.access import holders, holds
+from promotions.policy.facts import Gathered
 from promotions.policy.looking import moment, once_a_look
 from tests import cast
 
@@ -106,3 +108,21 @@ def test_a_page_asks_for_the_freezes_once(catalogue: cast.Catalogue, people: cas
     with CaptureQueriesContext(connection) as asked:
         assert client.get(reverse("promotion", args=[promotion.pk])).status_code == 200
     assert sum('FROM "promotions_freezewindow"' in query["sql"] for query in asked.captured_queries) == 1
+
+
+def test_every_fact_has_a_place_where_it_is_read() -> None:
+    assert {field.name for field in fields(Facts)} <= set(vars(Gathered))
+
+
+def test_what_follows_its_change_is_asked_for_locks_alone(
+    catalogue: cast.Catalogue, people: cast.People
+) -> None:
+    promotion = cast.make_promotion(catalogue, people.requester)
+    facts = gather(promotion.stage, promotion.version, None, promotion=promotion)
+    with CaptureQueriesContext(connection) as asked:
+        assert refusals(Act.FOLLOW, facts) == []
+    (query,) = asked.captured_queries
+    assert 'FROM "promotions_lock"' in query["sql"]
+    with CaptureQueriesContext(connection) as again:
+        assert refusals(Act.FOLLOW, facts) == []
+    assert not again.captured_queries, "what was read stays"
