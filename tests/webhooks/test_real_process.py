@@ -105,7 +105,8 @@ def test_a_worker_killed_in_the_middle_of_a_delivery_loses_neither_it_nor_its_lo
         finally:
             worker.kill()
             worker.wait(timeout=10)
-    wait_for(somebody_waits, lambda waits: not waits, what="the end of the dead worker's session")
+    # What it waited for is granted to it first; only its session's end gives up the delivery's row.
+    wait_for(others_at_work, lambda count: not count, what="the end of the dead worker's session")
     delivery.refresh_from_db()
     assert (delivery.outcome, delivery.attempts) == (DeliveryOutcome.PENDING, 1)
     assert not ProcrastinateJob.objects.exists()
@@ -113,6 +114,15 @@ def test_a_worker_killed_in_the_middle_of_a_delivery_loses_neither_it_nor_its_lo
     delivery.refresh_from_db()
     assert delivery.outcome == DeliveryOutcome.PROCESSED
     assert ProcrastinateJob.objects.filter(task_name="promotions.look_at_branch").count() == 2
+
+
+def others_at_work() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND xact_start IS NOT NULL AND pid <> pg_backend_pid()"
+        )
+        return int(cursor.fetchone()[0])
 
 
 def somebody_waits() -> bool:
