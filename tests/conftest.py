@@ -29,12 +29,24 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     gc.freeze()
 
 
-# Long tests mostly wait for processes of their own: begun first, none is left over at the end. Those that
-# share what they start stay together on one worker: all scenarios but the failures, which take as long, have
-# one Slipway, whose start costs as much as two promotions.
+# Those that share what they start stay together on one worker: all scenarios but the failures, which take as
+# long, have one Slipway, whose start costs as much as two promotions.
 # Races have twenty threads each: two at once would take the processors from each other.
 TOGETHER = ("tests/scenarios/", "tests/browser/", "tests/writers/")
-LONG = (*TOGETHER, "tests/bootstrap/test_demo", "tests/bootstrap/test_environment")
+# Long tests mostly wait for processes of their own. The longest begin first, so that none is left over.
+LONG = (
+    "tests/scenarios/test_failures",
+    "tests/scenarios/",
+    "tests/writers/",
+    "tests/browser/",
+    "tests/bootstrap/test_demo",
+    "tests/bootstrap/test_environment",
+)
+
+
+def begins(item: pytest.Item) -> int:
+    """Return which place among the long ones a test has; the others come after them."""
+    return next((place for place, name in enumerate(LONG) if item.nodeid.startswith(name)), len(LONG))
 
 
 # After pytest-randomly has shuffled, and before pytest-xdist reads the groups.
@@ -46,7 +58,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
             shared = file.startswith("tests/scenarios/") and not file.endswith("/test_failures.py")
             item.add_marker(pytest.mark.xdist_group("tests/scenarios" if shared else file))
     yield
-    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+    items.sort(key=begins)
 
 
 @pytest.fixture(scope="session")
