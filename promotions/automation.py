@@ -12,16 +12,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
-from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
-from procrastinate.contrib.django import app
-from procrastinate.exceptions import AlreadyEnqueued
 
 from integrations.errors import IntegrationError
-from promotions import evidence, operations, pins
+from promotions import evidence, looks, operations, pins
 from promotions.choices import AutomationState, EditStyle, PromoteMode, PromotionStatus
 from promotions.models import Automation, ImageVersion, Promotion, Stage, StageState
 from promotions.pins import build_of, ordering_of
@@ -79,13 +76,7 @@ def sweep() -> int:
     stages = Stage.objects.filter(promotable=True, promote=PromoteMode.AUTOMATICALLY)
     found = list(stages.values_list("pk", flat=True))
     for pk in found:
-        name = f"automation:{pk}"
-        job = app.configure_task("promotions.look_at_stage", lock=name, queueing_lock=name)
-        try:
-            with transaction.atomic():
-                job.defer(stage_id=pk)
-        except AlreadyEnqueued:
-            log.debug("a look is queued already", stage=pk)
+        looks.queue("promotions.look_at_stage", f"automation:{pk}", {"stage_id": pk}, one_at_a_time=True)
     return len(found)
 
 

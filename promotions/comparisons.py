@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import structlog
-from django.db import transaction
-from procrastinate.contrib.django import app
-from procrastinate.exceptions import AlreadyEnqueued
 
 from integrations.errors import IntegrationError, NotFound
 from integrations.gitlab import GitLabClient
 from integrations.gitlab.types import Commit as GitLabCommit
-from promotions import vendors
+from promotions import looks, vendors
 from promotions.live import announce, announce_all
 from promotions.models import Application, Commit, Comparison, Promotion
 
@@ -27,13 +24,9 @@ def want(application: Application, base: str, head: str) -> Comparison | None:
     ).first()
     # Rows of an older Slipway lack the addresses that tell who may not approve.
     if known is None or any("email" not in commit for commit in known.commits):
-        job = app.configure_task("promotions.compare", queueing_lock=f"compare:{base}:{head}")
-        try:
-            # A savepoint: the queue answers a repeated wish with an error that would end the transaction.
-            with transaction.atomic():
-                job.defer(application_id=application.pk, base=base, head=head)
-        except AlreadyEnqueued:
-            log.debug("being read already", base=base, head=head)
+        name = f"compare:{base}:{head}"
+        wanted: dict[str, int | str] = {"application_id": application.pk, "base": base, "head": head}
+        looks.queue("promotions.compare", name, wanted)
     return known
 
 

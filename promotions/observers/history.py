@@ -8,19 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import structlog
-from django.db import transaction
-from procrastinate.contrib.django import app
-from procrastinate.exceptions import AlreadyEnqueued
-
 from integrations.errors import NotFound
-from promotions import changes, repositories
+from promotions import changes, looks, repositories
 from promotions.manifests import ManifestError
 from promotions.models import ManifestHistory, Stage, StageState
 from promotions.repositories import Commit
 from promotions.workflow import announce_stage
 
-log = structlog.get_logger(__name__)
 _KEPT = 5
 _MOST_FILES = 4
 _TRAILER = "promotion-id"
@@ -32,13 +26,7 @@ def want(stage: Stage, state: StageState | None) -> None:
         return
     if ManifestHistory.objects.filter(stage=stage, commit=state.desired_commit).exists():
         return
-    job = app.configure_task("promotions.read_history", queueing_lock=f"history:{stage.pk}")
-    try:
-        # A savepoint: the queue answers a repeated wish with an error that would end the transaction.
-        with transaction.atomic():
-            job.defer(stage_id=stage.pk)
-    except AlreadyEnqueued:
-        log.debug("being read already", stage=stage.pk)
+    looks.queue("promotions.read_history", f"history:{stage.pk}", {"stage_id": stage.pk})
 
 
 def read(stage_id: int) -> None:

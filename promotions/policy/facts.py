@@ -102,170 +102,169 @@ class Case:
 class Gathered(Facts):
     """Facts that are read one by one: most acts are guarded by a few gates, most gates look at one fact."""
 
-    _it: Case
+    _case: Case
 
     def __init__(self, case: Case) -> None:
         # Facts are frozen.
-        object.__setattr__(self, "_it", case)
+        object.__setattr__(self, "_case", case)
 
     @cached_property
     def now(self) -> datetime:
-        return self._it.now
+        return self._case.now
 
     @cached_property
     def change_problem(self) -> str:
-        return self._it.change_problem
+        return self._case.change_problem
 
     @cached_property
     def change_is_empty(self) -> bool:
-        return self._it.change_is_empty
+        return self._case.change_is_empty
 
     @cached_property
     def stage(self) -> str:
-        return str(self._it.stage)
+        return str(self._case.stage)
 
     @cached_property
     def version(self) -> str:
-        return self._it.version.label
+        return self._case.version.label
 
     @cached_property
     def actor(self) -> str:
-        return person_name(self._it.user) if self._it.user else _("An anonymous visitor")
+        return person_name(self._case.user) if self._case.user else _("An anonymous visitor")
 
     @cached_property
     def actor_is_developer(self) -> bool:
-        return holds(self._it.actor, Role.DEVELOPER, self._it.stage)
+        return holds(self._case.actor, Role.DEVELOPER, self._case.stage)
 
     @cached_property
     def actor_is_approver(self) -> bool:
-        return holds(self._it.actor, Role.APPROVER, self._it.stage)
+        return holds(self._case.actor, Role.APPROVER, self._case.stage)
 
     @cached_property
     def actor_is_requester(self) -> bool:
-        return bool(
-            self._it.user and self._it.promotion and self._it.promotion.requested_by_id == self._it.user.pk
-        )
+        promotion, user = self._case.promotion, self._case.user
+        return bool(user and promotion and promotion.requested_by_id == user.pk)
 
     @cached_property
     def actor_has_decided(self) -> bool:
-        return _has_decided(self._it.user, self._it.promotion, self._it.standing)
+        return _has_decided(self._case.user, self._case.promotion, self._case.standing)
 
     @cached_property
     def actor_is_author(self) -> bool:
-        return bool(self._it.user and self._it.authors and self._it.authors.wrote(self._it.user))
+        return bool(self._case.user and self._case.authors and self._case.authors.wrote(self._case.user))
 
     @cached_property
     def authors_are_barred(self) -> bool:
-        return self._it.rules.bar_authors
+        return self._case.rules.bar_authors
 
     @cached_property
     def authors_known(self) -> bool:
-        return self._it.authors is None or self._it.authors.is_known
+        return self._case.authors is None or self._case.authors.is_known
 
     @cached_property
     def approvers(self) -> tuple[str, ...]:
-        return tuple(person_name(each) for each in holders(Role.APPROVER, self._it.stage))
+        return tuple(person_name(each) for each in holders(Role.APPROVER, self._case.stage))
 
     @cached_property
     def stage_is_promotable(self) -> bool:
-        return self._it.stage.promotable
+        return self._case.stage.promotable
 
     @cached_property
     def stage_image(self) -> str:
-        return self._it.stage.image.repository
+        return self._case.stage.image.repository
 
     @cached_property
     def version_image(self) -> str:
-        return self._it.version.image.repository
+        return self._case.version.image.repository
 
     @cached_property
     def version_missing_since(self) -> str:
-        return _missing_since(self._it.version)
+        return _missing_since(self._case.version)
 
     @cached_property
     def already_there(self) -> bool:
-        return _already_there(self._it.stage, self._it.version)
+        return _already_there(self._case.stage, self._case.version)
 
     @cached_property
     def others_open(self) -> tuple[OpenPromotion, ...]:
-        return _others_open(self._it.stage, self._it.promotion)
+        return _others_open(self._case.stage, self._case.promotion)
 
     @cached_property
     def required_approvals(self) -> int:
-        return approvals_needed(self._it.stage, self._it.rules)
+        return approvals_needed(self._case.stage, self._case.rules)
 
     @cached_property
     def approved_by(self) -> tuple[str, ...]:
-        return tuple(approval.person_name for approval in self._it.standing.counting)
+        return tuple(approval.person_name for approval in self._case.standing.counting)
 
     @cached_property
     def approved_keys(self) -> tuple[str, ...]:
-        return tuple(self._it.standing.keys)
+        return tuple(self._case.standing.keys)
 
     @cached_property
     def expired(self) -> tuple[str, ...]:
-        return tuple(approval.person_name for approval in self._it.standing.expired)
+        return tuple(approval.person_name for approval in self._case.standing.expired)
 
     @cached_property
     def seats(self) -> tuple[Seat, ...]:
-        return gathering.seats(self._it.stage, self._it.rules)
+        return gathering.seats(self._case.stage, self._case.rules)
 
     @cached_property
     def locks(self) -> tuple[LockFact, ...]:
-        return gathering.locks(self._it.stage)
+        return gathering.locks(self._case.stage)
 
     @cached_property
     def freezes(self) -> tuple[FreezeFact, ...]:
-        return gathering.freezes(self._it.stage, self._it.rules, self._it.now)
+        return gathering.freezes(self._case.stage, self._case.rules, self._case.now)
 
     @cached_property
     def freeze_is_excepted(self) -> bool:
-        return gathering.is_excepted(self._it.stage, self._it.promotion)
+        return gathering.is_excepted(self._case.stage, self._case.promotion)
 
     @cached_property
     def block(self) -> BlockFact | None:
-        return gathering.block(self._it.version)
+        return gathering.block(self._case.version)
 
     @cached_property
     def ran_here_before(self) -> bool:
-        return gathering.ran_here_before(self._it.stage, self._it.version, self._it.promotion)
+        return gathering.ran_here_before(self._case.stage, self._case.version, self._case.promotion)
 
     @cached_property
     def upstream(self) -> tuple[UpstreamFact, ...]:
-        return gathering.upstream(self._it.stage, self._it.version, self._it.rules)
+        return gathering.upstream(self._case.stage, self._case.version, self._case.rules)
 
     @cached_property
     def soak(self) -> timedelta:
-        return self._it.rules.soak
+        return self._case.rules.soak
 
     @cached_property
     def verification_needed(self) -> bool:
-        return self._it.rules.verified_upstream
+        return self._case.rules.verified_upstream
 
     @cached_property
     def evidence(self) -> Evidence:
-        return gathering.evidence(self._it.stage, self._it.version, self._it.rules)
+        return gathering.evidence(self._case.stage, self._case.version, self._case.rules)
 
     @cached_property
     def checks(self) -> tuple[CheckFact, ...]:
-        return gathering.checks(self._it.promotion, self._it.rules)
+        return gathering.checks(self._case.promotion, self._case.rules)
 
     @cached_property
     def release(self) -> ReleaseFact | None:
-        return _release(self._it.promotion, self._it.now)
+        return _release(self._case.promotion, self._case.now)
 
     @cached_property
     def schedule(self) -> ScheduleFact | None:
-        return gathering.schedule(self._it.promotion)
+        return gathering.schedule(self._case.promotion)
 
     @cached_property
     def held_back(self) -> str:
         # What Slipway takes back by itself has its own manners (retreat.py).
-        return "" if self._it.rolling_back else gathering.held_back(self._it.stage, self._it.actor)
+        return "" if self._case.rolling_back else gathering.held_back(self._case.stage, self._case.actor)
 
     @cached_property
     def skipped(self) -> frozenset[str]:
-        return _skipped(self._it.stage, self._it.promotion, self._it.rules, self._it.breaking)
+        return _skipped(self._case.stage, self._case.promotion, self._case.rules, self._case.breaking)
 
 
 def _release(promotion: Promotion | None, now: datetime) -> ReleaseFact | None:

@@ -89,10 +89,11 @@ def take_over() -> None:
     """Make due what a dead worker had taken, which holds up its whole line.
 
     What waits after a failure has a problem to tell, what was taken has none. Another worker's message of
-    that moment may so be said twice: better than not for minutes.
+    that moment may so be said twice: better than not for minutes. What was tried as often as may be waits for
+    its lease all the same: workers may die of it.
     """
     taken = Notification.objects.filter(due_at__gt=timezone.now(), tries__gt=0, problem="")
-    taken.update(due_at=timezone.now())
+    taken.filter(tries__lt=MOST_TRIES).update(due_at=timezone.now())
 
 
 def _send(row: Notification) -> bool:

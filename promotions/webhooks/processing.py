@@ -14,17 +14,14 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from procrastinate.contrib.django import app
-from procrastinate.exceptions import AlreadyEnqueued
 
 from integrations.gitlab import webhooks as gitlab
 from integrations.hints import Hint, Reading
 from integrations.images import parse_image
 from integrations.registry import webhooks as registry
-from promotions import engine
+from promotions import engine, looks
 from promotions.choices import DeliveryOutcome, Vendor
 from promotions.live import announce
-from promotions.looks import branch_lock
 from promotions.models import Application, Commit, Delivery, Image, ImageVersion, Promotion, Stage
 
 log = structlog.get_logger(__name__)
@@ -101,13 +98,13 @@ def _handle(delivery: Delivery, reading: Reading) -> tuple[DeliveryOutcome, str]
         return DeliveryOutcome.IGNORED, _("Nothing Slipway follows.")
     # A registry's envelope may name a thousand tags of one image: that is one look.
     hints = {(hint.subject, hint.project): hint for hint in reading.hints}.values()
-    looks = {look for hint in hints for look in HANDLERS[hint.subject](delivery, hint)}
-    if not looks:
+    wanted = {look for hint in hints for look in HANDLERS[hint.subject](delivery, hint)}
+    if not wanted:
         return DeliveryOutcome.IGNORED, _why_nothing(delivery, hints)
     # In one order everywhere: of two workers that queue the same looks one waits, and none for ever.
-    for look in sorted(looks):
-        _enqueue(look)
-    words = ", ".join(sorted(look.words for look in looks))
+    for look in sorted(wanted):
+        looks.queue(look.task, look.lock, dict(look.arguments))
+    words = ", ".join(sorted(look.words for look in wanted))
     return DeliveryOutcome.PROCESSED, _("Looking now at %(what)s.") % {"what": words}
 
 
@@ -129,7 +126,7 @@ def _look_at_branch(delivery: Delivery, hint: Hint) -> list[Look]:
     stages = Stage.objects.filter(manifest_connection=connection, manifest_project__iexact=hint.project)
     return [
         Look(
-            branch_lock(connection.pk, project, branch),
+            looks.branch_name(connection.pk, project, branch),
             "promotions.look_at_branch",
             (("connection_id", connection.pk), ("project", project), ("branch", branch)),
             f"{project}@{branch}",
@@ -170,12 +167,12 @@ def _look_at_pipeline(delivery: Delivery, hint: Hint) -> list[Look]:
     images = Image.objects.filter(
         application__source_connection=connection, application__source_project__iexact=hint.project
     )
-    looks = [
+    found = [
         Look(f"image:{image.pk}", "promotions.look_at_image", (("image_id", image.pk),), image.repository)
         for image in images
     ]
-    if looks:
-        looks.append(
+    if found:
+        found.append(
             Look(
                 f"pipeline:{connection.pk}:{hint.project}:{hint.name}",
                 "promotions.look_at_pipeline",
@@ -183,7 +180,7 @@ def _look_at_pipeline(delivery: Delivery, hint: Hint) -> list[Look]:
                 _("pipeline %(number)s of %(project)s") % {"number": hint.name, "project": hint.project},
             )
         )
-    return looks
+    return found
 
 
 def _nothing(delivery: Delivery, hint: Hint) -> list[Look]:
@@ -199,25 +196,6 @@ HANDLERS: dict[str, Callable[[Delivery, Hint], list[Look]]] = {
     "pipeline": _look_at_pipeline,
     "deployment": _nothing,
 }
-
-
-def _enqueue(look: Look) -> None:
-    # A savepoint: the refusal of a second equal job must not undo what was done before it.
-    try:
-        with transaction.atomic():
-            app.configure_task(look.task, queueing_lock=look.lock).defer(**dict(look.arguments))
-    except AlreadyEnqueued:
-        log.debug("a look is queued already", task=look.task, lock=look.lock)
-
-
-def replay(delivery: Delivery) -> None:
-    """Have a delivery processed again, as if it had just come."""
-    with transaction.atomic():
-        Delivery.objects.filter(pk=delivery.pk).update(
-            outcome=DeliveryOutcome.PENDING, message="", processed_at=None, attempts=0
-        )
-        _enqueue(Look("deliveries", "promotions.process_deliveries", (), ""))
-    announce("deliveries", "all")
 
 
 def versions_without_commit_title() -> list[ImageVersion]:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import threading
+from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection, transaction
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from integrations.registry import webhooks as registry
+from promotions import deliveries
 from promotions.choices import DeliveryOutcome, PromotionStatus, Vendor
 from promotions.models import Delivery, WebhookSource
 from promotions.webhooks import processing
+from promotions.workflow import StaleState
 from tests import cast
 from tests.system import wait_for
 from tests.webhooks.conftest import fixture_body
@@ -195,12 +199,17 @@ def test_a_look_that_waits_already_is_not_queued_again_and_the_rest_is(catalogue
     assert queued() == [look(catalogue, "dev"), look(catalogue, "main")]
 
 
-def test_a_replayed_delivery_is_processed_again_as_if_it_had_just_come(catalogue: cast.Catalogue) -> None:
+def test_a_replayed_delivery_is_processed_again_as_if_it_had_just_come(
+    catalogue: cast.Catalogue, django_capture_on_commit_callbacks: Any
+) -> None:
     done = processed(deliver(catalogue, gitlab_event("webhook-push-branch.json")))
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM procrastinate_jobs")
-    processing.replay(done)
-    processing.replay(done)
+    person = User.objects.create_user("ada")
+    with django_capture_on_commit_callbacks(execute=True):
+        deliveries.replay(done, by=person)
+    with pytest.raises(StaleState, match="already waiting"):
+        deliveries.replay(done, by=person)
     done.refresh_from_db()
     assert (done.outcome, done.attempts, done.processed_at) == (DeliveryOutcome.PENDING, 0, None)
     assert queued() == [("process_deliveries", {})]

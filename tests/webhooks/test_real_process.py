@@ -117,21 +117,19 @@ def test_a_worker_killed_in_the_middle_of_a_delivery_loses_neither_it_nor_its_lo
 
 
 def others_at_work() -> int:
+    return counted("pg_stat_activity WHERE xact_start IS NOT NULL AND pid <> pg_backend_pid() AND datid")
+
+
+def somebody_waits() -> int:
+    return counted("pg_locks WHERE NOT granted AND database")
+
+
+def counted(which: str) -> int:
+    """Count what of a view belongs to this test's database; the text ends with the column that says so."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-            " AND xact_start IS NOT NULL AND pid <> pg_backend_pid()"
-        )
+        own = "(SELECT oid FROM pg_database WHERE datname = current_database())"
+        cursor.execute(f"SELECT count(*) FROM {which} = {own}")
         return int(cursor.fetchone()[0])
-
-
-def somebody_waits() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM pg_locks WHERE NOT granted"
-            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-        )
-        return bool(cursor.fetchone()[0])
 
 
 def test_a_body_on_which_workers_die_is_given_up_after_five_and_the_rest_goes_on(
