@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import urlsplit
 
+import pygit2
+
+from integrations.sandbox.gitlab.git import Repository
 from integrations.sandbox.world import World
+
+TAGS = "refs/tags/"
 
 
 @dataclass(frozen=True)
@@ -29,38 +33,22 @@ def project_of(url: str) -> str:
 
 async def resolve(world: World, url: str, revision: str) -> Commit | None:
     """Return the commit a branch, tag or id stands for in the repository at `url`, or None."""
-    repository = world.git.repository(project_of(url))
-    shown = await git(
-        repository, "log", "-1", "--format=%H%x00%an <%ae>%x00%ct%x00%B", revision or "HEAD", "--"
-    )
-    if shown is None:
+    return await asyncio.to_thread(_resolve, _repository(world, url), revision or "HEAD")
+
+
+def _resolve(repository: Repository, revision: str) -> Commit | None:
+    found = repository.find(f"{revision}^{{commit}}")
+    if not isinstance(found, pygit2.Commit):
         return None
-    # NUL, for every other letter may stand in a message.
-    commit, author, committed, message = shown.split("\0", 3)
-    return Commit(commit, author, committed, message.strip())
+    author = f"{found.author.name} <{found.author.email}>"
+    return Commit(str(found.id), author, str(found.commit_time), found.message.strip())
 
 
 async def tags_at(world: World, url: str, commit: str) -> list[str]:
-    listed = await git(world.git.repository(project_of(url)), "tag", "--points-at", commit)
-    return (listed or "").split()
+    """Return the names of the tags that stand for a commit."""
+    refs = await asyncio.to_thread(_repository(world, url).refs, TAGS)
+    return [ref.name.removeprefix(TAGS) for ref in refs if ref.commit == commit]
 
 
-async def git(repository: Path, *arguments: str) -> str | None:
-    """Return what git prints, or None when it fails."""
-    process = await asyncio.create_subprocess_exec(
-        "git",
-        "-C",
-        str(repository),
-        *arguments,
-        stdout=asyncio.subprocess.PIPE,
-        # An unknown revision is an answer here, not a trouble to log.
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        out, _ = await process.communicate()
-    finally:
-        # The request that asked may be gone: its git must not outlive it.
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    return out.decode() if process.returncode == 0 else None
+def _repository(world: World, url: str) -> Repository:
+    return Repository(world.git.repository(project_of(url)))

@@ -1,4 +1,4 @@
-"""Read bare repositories through Git's own plumbing. Every function blocks: call them in a thread."""
+"""Read bare repositories. Every function blocks: call them in a thread."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import cast
+
+import pygit2
 
 ZEROS = "0" * 40
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
@@ -40,6 +44,13 @@ ENVIRONMENT = {
     "GIT_CONFIG_VALUE_0": "*",
     "GIT_TERMINAL_PROMPT": "0",
 }
+# The same for what libgit2 reads.
+pygit2.settings.owner_validation = False
+for level in (pygit2.enums.ConfigLevel.SYSTEM, pygit2.enums.ConfigLevel.XDG, pygit2.enums.ConfigLevel.GLOBAL):
+    pygit2.settings.search_path[level] = ""
+# What libgit2 raises for a revision that is unknown, ambiguous, or none at all.
+UNKNOWN = (KeyError, ValueError, pygit2.GitError)
+Found = pygit2.Commit | pygit2.Tree | pygit2.Tag | pygit2.Blob
 
 
 class GitError(Exception):
@@ -109,7 +120,11 @@ class Ref:
 
 
 class Repository:
-    """One bare repository on disk."""
+    """One bare repository on disk.
+
+    Refs and objects are read through libgit2, for a vendor is asked for them thousands of times a run and
+    each git process costs milliseconds. What has to be Git's own words (logs, diffs, merges) is git's.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -126,14 +141,26 @@ class Repository:
         command = ["git", f"--git-dir={self.path}", *arguments]
         return subprocess.run(command, input=data, capture_output=True, env=ENVIRONMENT, check=False)
 
+    def objects(self) -> pygit2.Repository:
+        """Open the repository as it is now: a handle that is kept would have to be shared by threads."""
+        return pygit2.Repository(str(self.path))
+
+    def find(self, revision: str) -> Found | None:
+        """Return the object a revision stands for, or None."""
+        try:
+            # pygit2's own hints know the kinds as no kinds of its Object.
+            return cast(Found, self.objects().revparse_single(revision))
+        except UNKNOWN:
+            return None
+
     def resolve(self, revision: str) -> str | None:
         """Return the commit a branch, tag or (short) id stands for, or None."""
         # A name that begins with a dash would be an option.
         if not revision or revision.startswith("-"):
             return None
         # Peeled: an annotated tag is an object of its own, and the API speaks of commits.
-        done = self.run_raw("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
-        return done.stdout.decode().strip() if done.returncode == 0 else None
+        found = self.find(f"{revision}^{{commit}}")
+        return None if found is None else str(found.id)
 
     def tip(self, branch: str) -> str | None:
         """Return the commit at the head of a branch, or None."""
@@ -141,19 +168,15 @@ class Repository:
 
     def refs(self, prefix: str) -> list[Ref]:
         """List the refs below a prefix such as `refs/heads/`, in name order."""
-        form = "%(refname)%00%(objectname)%00%(*objectname)"
-        lines = self.run("for-each-ref", f"--format={form}", prefix).decode().splitlines()
-        return [self._ref(*line.split("\0")) for line in lines]
-
-    @staticmethod
-    def _ref(name: str, target: str, peeled: str) -> Ref:
-        return Ref(name, target, peeled or target)
+        repository = self.objects()
+        found = [repository.references[name] for name in repository.references if name.startswith(prefix)]
+        rows = [Ref(ref.name, str(ref.resolve().target), str(ref.peel().id)) for ref in found]
+        return sorted(rows, key=lambda row: row.name)
 
     def tag_message(self, target: str) -> str | None:
         """Return an annotated tag's message, or None for a lightweight one."""
-        if self.run("cat-file", "-t", target).strip() != b"tag":
-            return None
-        return self.run("cat-file", "tag", target).decode(errors="replace").split("\n\n", 1)[1].rstrip("\n")
+        found = self.objects()[target]
+        return found.message.rstrip("\n") if isinstance(found, pygit2.Tag) else None
 
     def log(self, *arguments: str, paths: tuple[str, ...] = ()) -> list[Commit]:
         """List commits as `git log` selects them; unknown revisions raise GitError."""
@@ -163,7 +186,7 @@ class Repository:
     def commit(self, revision: str) -> Commit | None:
         """Return one commit, or None where the revision names none."""
         found = self.resolve(revision)
-        return self.log("-1", found)[0] if found else None
+        return _known_commit(self.path, found) if found else None
 
     def count(self, *arguments: str) -> int:
         """Return how many commits a range holds."""
@@ -172,9 +195,7 @@ class Repository:
     def last_commit(self, revision: str, path: str) -> str | None:
         """Return the last commit up to `revision` that touched the path, or None."""
         found = self.resolve(revision)
-        if found is None:
-            return None
-        return self.run("log", "-1", "--format=%H", found, "--", f":(literal){path}").decode().strip() or None
+        return _last_commit(self.path, found, path) if found else None
 
     def entry(self, revision: str, path: str) -> Entry | None:
         """Return the blob or tree at a path, or None."""
@@ -182,46 +203,80 @@ class Repository:
         return found[0] if found else None
 
     def tree(self, revision: str, path: str = "", *, recursive: bool = False) -> list[Entry]:
-        """List a folder (or, without a final slash, the entry itself), trees included."""
-        options = ["-r", "-t"] if recursive else []
-        where = [f":(literal){path}"] if path else []
-        # ls-tree takes no pathspec magic: a plain path is literal there.
-        where = [item.removeprefix(":(literal)") for item in where]
-        text = self.run("ls-tree", "-z", *options, revision, "--", *where).decode(errors="replace")
-        return [_entry(line) for line in text.split("\0") if line]
+        """List a folder (or, without a final slash, the entry itself), trees included.
+
+        A revision that names no tree raises GitError; a path that is not there gives nothing.
+        """
+        top = self.find(f"{revision}^{{tree}}")
+        if not isinstance(top, pygit2.Tree):
+            raise GitError(f"fatal: Not a valid object name {revision}")
+        if not path:
+            return list(_entries(top, "", recursive=recursive))
+        name = path.rstrip("/")
+        if name not in top:
+            return []
+        found = top[name]
+        if not path.endswith("/"):
+            return [_entry(found, name)]
+        return list(_entries(found, path, recursive=recursive)) if isinstance(found, pygit2.Tree) else []
 
     def blob(self, object_id: str) -> bytes:
         """Return a file's bytes."""
-        return self.run("cat-file", "blob", object_id)
+        found = self.objects()[object_id]
+        if not isinstance(found, pygit2.Blob):
+            raise GitError(f"fatal: {object_id} is not a blob")
+        return found.data
 
     def files(self, revision: str, folder: str = "") -> dict[str, bytes]:
-        """Return every file below a folder, by its path: two processes however many there are."""
+        """Return every file below a folder, by its path."""
         where = f"{folder.strip('/')}/" if folder.strip("/") else ""
         entries = [item for item in self.tree(revision, where, recursive=True) if item.type == "blob"]
-        wanted = "".join(f"{item.id}\n" for item in entries).encode()
-        # In the order asked for, so that paths and contents meet again.
-        contents = _batch(self.run("cat-file", "--batch", data=wanted))
-        return {item.path: content for item, content in zip(entries, contents, strict=True)}
+        objects = self.objects()
+        return {item.path: objects[item.id].read_raw() for item in entries}
 
     def diff(self, old: str, new: str) -> list[FileDiff]:
         """Compare two commits or trees, renames found, without context trickery."""
-        # Raw lines and patches in one go: only the raw ones tell modes and renames.
-        data = self.run("diff-tree", "-r", "-M", "--patch-with-raw", "--full-index", "-z", old, new)
-        return list(_file_diffs(data.decode(errors="replace")))
+        return list(_known_diff(self.path, old, new))
 
     def merge_base(self, one: str, other: str) -> str | None:
         """Return the best common ancestor, or None for unrelated histories."""
-        return self.run("merge-base", one, other, accept=(0, 1)).decode().strip() or None
+        try:
+            found = self.objects().merge_base(one, other)
+        except UNKNOWN as error:
+            raise GitError(f"fatal: Not a valid commit name {one} or {other}") from error
+        return None if found is None else str(found)
 
     def is_ancestor(self, ancestor: str, descendant: str) -> bool:
-        """Tell whether `descendant` holds `ancestor`."""
-        return self.run_raw("merge-base", "--is-ancestor", ancestor, descendant).returncode == 0
+        """Tell whether `descendant` holds `ancestor`; what is not known holds nothing."""
+        try:
+            return ancestor == descendant or self.objects().descendant_of(descendant, ancestor)
+        except UNKNOWN:
+            return False
 
     def merged_tree(self, ours: str, theirs: str) -> str | None:
         """Return the tree a merge of two commits would have, or None where they conflict."""
         # Git 2.38 and later merge without a working tree.
         done = self.run_raw("merge-tree", "--write-tree", "--no-messages", ours, theirs)
         return done.stdout.decode().split("\n", 1)[0] if done.returncode == 0 else None
+
+
+# What the ids of commits stand for never changes, and every poll asks for the same ones again.
+@lru_cache(4096)
+def _known_commit(path: Path, commit: str) -> Commit:
+    return Repository(path).log("-1", commit)[0]
+
+
+@lru_cache(4096)
+def _last_commit(path: Path, commit: str, name: str) -> str | None:
+    command = ("log", "-1", "--format=%H", commit, "--", f":(literal){name}")
+    return Repository(path).run(*command).decode().strip() or None
+
+
+@lru_cache(512)
+def _known_diff(path: Path, old: str, new: str) -> tuple[FileDiff, ...]:
+    # Raw lines and patches in one go: only the raw ones tell modes and renames.
+    command = ("diff-tree", "-r", "-M", "--patch-with-raw", "--full-index", "-z", old, new)
+    return tuple(_file_diffs(Repository(path).run(*command).decode(errors="replace")))
 
 
 def _commit(record: str) -> Commit:
@@ -239,20 +294,16 @@ def _commit(record: str) -> Commit:
     )
 
 
-def _entry(line: str) -> Entry:
-    meta, path = line.split("\t", 1)
-    mode, kind, object_id = meta.split()
-    return Entry(mode, kind, object_id, path)
+def _entry(found: pygit2.Object, path: str) -> Entry:
+    return Entry(f"{found.filemode:06o}", found.type_str, str(found.id), path)
 
 
-def _batch(data: bytes) -> Iterator[bytes]:
-    """Split the output of `cat-file --batch`: a header line with the size, the bytes, a line end."""
-    position = 0
-    while position < len(data):
-        end = data.index(b"\n", position)
-        size = int(data[position:end].rsplit(b" ", 1)[1])
-        yield data[end + 1 : end + 1 + size]
-        position = end + 2 + size
+def _entries(tree: pygit2.Tree, under: str, *, recursive: bool) -> Iterator[Entry]:
+    for found in tree:
+        path = f"{under}{found.name}"
+        yield _entry(found, path)
+        if recursive and isinstance(found, pygit2.Tree):
+            yield from _entries(found, f"{path}/", recursive=True)
 
 
 def _file_diffs(data: str) -> Iterator[FileDiff]:

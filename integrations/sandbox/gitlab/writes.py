@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import pygit2
+
 from integrations.sandbox.gitlab.git import ENVIRONMENT, ZEROS, GitError, Person, Repository
 
 DRAFTS = "refs/sandbox"
@@ -50,17 +52,7 @@ class FileChange:
 
 def create_repository(path: Path, default_branch: str) -> Repository:
     """Make a bare repository that smart HTTP can serve."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    command = [
-        "git",
-        "init",
-        "--quiet",
-        "--bare",
-        "--template=",
-        f"--initial-branch={default_branch}",
-        str(path),
-    ]
-    subprocess.run(command, env=ENVIRONMENT, check=True, capture_output=True)
+    pygit2.init_repository(str(path), bare=True, initial_head=default_branch)
     with (path / "config").open("a") as config:
         for key, value in SETTINGS.items():
             section, name = key.split(".")
@@ -154,7 +146,10 @@ def commit_tree(
     """Make a commit of an existing tree (or revision^{tree}): merges and squashes."""
     now = int(time.time())
     # Resolved first: a revision such as "main^{tree}" may move under us.
-    tree = repository.run("rev-parse", "--verify", tree).decode().strip()
+    found = repository.find(tree)
+    if found is None:
+        raise GitError(f"fatal: Needed a single revision: {tree}")
+    tree = str(found.id)
     lines = [f"tree {tree}\n".encode(), *(f"parent {parent}\n".encode() for parent in parents)]
     lines += [
         signature("author", author, now),
