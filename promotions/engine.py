@@ -91,20 +91,8 @@ def advance(promotion_id: int) -> None:
 
 
 def _load(promotion_id: int) -> Promotion:
-    return Promotion.objects.select_related(
-        "stage__application",
-        "stage__environment",
-        "stage__image",
-        "stage__manifest_connection",
-        "stage__application__source_connection",
-        "version__image__connection",
-        "stage__argocd_connection",
-        "stage__verification_connection",
-        "version__image",
-        "from_version",
-        "requested_by",
-        "release",
-    ).get(pk=promotion_id)
+    # What else a step needs it reads: joined here it took the database longer than all other questions.
+    return Promotion.objects.with_stage().get(pk=promotion_id)
 
 
 def _begin(promotion: Promotion) -> bool:

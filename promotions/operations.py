@@ -139,7 +139,7 @@ def _with_glass(same: Promotion, glass: Glass | None, by: User, seen_hash: str |
 
 
 def _same_request(stage: Stage, version: ImageVersion, by: User, when: When | None) -> Promotion | None:
-    same = stage.promotions.open().for_pages().filter(version=version, requested_by=by)
+    same = stage.promotions.open().filter(version=version, requested_by=by)
     at_that_time = Q(schedule__not_before=when.not_before) if when else Q(schedule=None)
     return same.filter(at_that_time, status__in=(Status.REQUESTED, Status.APPROVED)).first()
 

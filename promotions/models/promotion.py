@@ -28,17 +28,13 @@ class PromotionQuerySet(models.QuerySet["Promotion"]):
     def open(self) -> PromotionQuerySet:
         return self.filter(status__in=OPEN_STATUSES)
 
+    def with_stage(self) -> PromotionQuerySet:
+        """Join what every decision about a promotion asks for; each join more costs the database dearly."""
+        return self.select_related("stage__application", "stage__environment", "version__image")
+
     def for_pages(self) -> PromotionQuerySet:
         """Join what every page about promotions shows."""
-        return self.select_related(
-            "stage__application",
-            "stage__environment",
-            "version__image",
-            "from_version",
-            "requested_by",
-            "release",
-            "schedule",
-        )
+        return self.with_stage().select_related("from_version", "requested_by", "release", "schedule")
 
 
 class Promotion(models.Model):

@@ -135,7 +135,7 @@ def _shown(state: StageState) -> tuple[object, ...]:
 
 def _tell_promotions(stage: Stage) -> None:
     """A moved tip may change a waiting promotion's change, and is what a running one waits for."""
-    for promotion in stage.promotions.open().for_pages().select_related("stage__manifest_connection"):
+    for promotion in stage.promotions.open():
         if promotion.status == PromotionStatus.REQUESTED:
             if problem := operations.refresh_change(promotion):
                 log.warning("a waiting change can't be computed", promotion=promotion.pk, problem=problem)

@@ -317,7 +317,7 @@ def _already_there(stage: Stage, version: ImageVersion) -> bool:
 
 @once_a_look
 def _others_open(stage: Stage, promotion: Promotion | None) -> tuple[OpenPromotion, ...]:
-    others = stage.promotions.open().select_related("version__image")
+    others = stage.promotions.open()
     if promotion is not None:
         others = others.exclude(pk=promotion.pk)
     return tuple(

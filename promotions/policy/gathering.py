@@ -47,7 +47,8 @@ from promotions.workflow import person_name
 
 @once_a_look
 def locks(stage: Stage) -> tuple[LockFact, ...]:
-    found = Lock.objects.covering(stage).select_related("application", "environment")
+    # Nearly always there is none: what a join would cost is paid for nothing.
+    found = Lock.objects.covering(stage)
     return tuple(
         LockFact(
             place(lock),

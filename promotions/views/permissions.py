@@ -109,8 +109,8 @@ def _application(user: User, slug: str) -> Application:
 
 
 def _promotion(user: User, pk: int) -> Promotion:
-    visible = Promotion.objects.for_pages().filter(stage__application__in=visible_applications(user))
-    return get_object_or_404(visible.select_related("stage__image"), pk=pk)
+    visible = Promotion.objects.with_stage().filter(stage__application__in=visible_applications(user))
+    return get_object_or_404(visible, pk=pk)
 
 
 def _run(user: User, pk: int) -> PipelineRun:
