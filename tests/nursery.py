@@ -1,11 +1,14 @@
-"""Web, worker and preparation of one Slipway, forked from a process that has imported what they run.
+"""Sandbox, web, worker and preparation of one Slipway, forked from a process that has imported what they run.
 
-Importing takes seconds of a processor, three times for each Slipway; a fork takes milliseconds. How the
+Importing takes seconds of a processor, four times for each Slipway; a fork takes milliseconds. How the
 product starts them for real is tests/bootstrap/test_demo.py's business.
 """
 
 from __future__ import annotations
 
+import asyncio
+import gc
+import importlib
 import json
 import os
 import signal
@@ -19,6 +22,12 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def sandbox(*arguments: str) -> None:
+    from integrations.sandbox.__main__ import parse, run
+
+    asyncio.run(run(parse(list(arguments))))
 
 
 def web(port: int) -> None:
@@ -55,7 +64,7 @@ def prepare(urls: dict[str, str], base: str, scenario: str, answer: str) -> None
     draft.rename(answer)
 
 
-PARTS = {part.__name__: part for part in (web, worker, prepare)}
+PARTS = {part.__name__: part for part in (sandbox, web, worker, prepare)}
 
 
 def main() -> None:
@@ -64,11 +73,21 @@ def main() -> None:
 
     django.setup()
 
+    from django.urls import reverse
+
     import promotions.asgi
     import promotions.demo
     import promotions.management.commands.worker
     import promotions.urls  # noqa: F401
+    from integrations.sandbox.server import VENDORS
 
+    for _name, module, _attribute in VENDORS:
+        importlib.import_module(module)
+    # What the first address of each process would cost.
+    reverse("matrix")
+
+    # A search for garbage would write to every page that the children share.
+    gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     children = []
     for line in sys.stdin:

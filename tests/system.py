@@ -100,7 +100,7 @@ def make_database(name: str) -> str:
     """Return the address of a fresh, migrated database."""
     source = template()
     with _maintenance() as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {source}")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {source} STRATEGY FILE_COPY")
     return _with_database(_server_url(), name)
 
 
@@ -152,9 +152,9 @@ class System:
     def start(self) -> None:
         ready = self.folder / "ready.json"
         self._nursery = Nursery(self.folder, self.environ)
-        self.run(
+        self.processes["sandbox"] = self.fork(
             "sandbox",
-            *("-m", "integrations.sandbox", "--scenario", self.scenario, "--speed", str(self.speed)),
+            *("--scenario", self.scenario, "--speed", str(self.speed)),
             *("--data-dir", str(self.folder / "sandbox"), "--ready-file", str(ready)),
             *("--hook-base", self.base),
         )
@@ -179,12 +179,6 @@ class System:
             return self._client(self.base).get("/healthz").status_code
         except httpx.TransportError:
             return 0
-
-    def run(self, name: str, *arguments: str) -> None:
-        with (self.folder / f"{name}.log").open("ab") as log:
-            self.processes[name] = subprocess.Popen(
-                [sys.executable, *arguments], cwd=ROOT, env=self.environ, stdout=log, stderr=log
-            )
 
     def fork(self, part: str, *arguments: Any) -> Forked:
         if self._nursery is None:

@@ -35,6 +35,10 @@ VOLATILE = (
     *("fsync=off", "synchronous_commit=off", "full_page_writes=off"),
     # Nobody follows the log, and no table lives long enough to be cleaned.
     *("wal_level=minimal", "max_wal_senders=0", "autovacuum=off"),
+    # Tables of a few rows may be joined in any order: the planner need not look for the best one.
+    *("join_collapse_limit=1", "max_parallel_workers_per_gather=0"),
+    # Databases are copied and dropped all the time.
+    *("shared_buffers=256MB", "checkpoint_timeout=1h", "max_wal_size=4GB"),
 )
 INITDB = ("--auth=trust", "--encoding=UTF8", "--no-sync", "--locale=C")
 

@@ -36,6 +36,8 @@ from promotions.models import (
 PROJECT = "gitlab/many"
 REGISTRY = "registry.example.com"
 TAGS = ("1.0.0", "1.1.0")
+# So many pushes of somebody else make a race one.
+OFTEN = 4
 MANIFEST = """\
 # {name}: kept by hand
 apiVersion: apps/v1
@@ -182,6 +184,8 @@ async def _plant(box: InThread, names: list[str]) -> dict[tuple[str, str], str]:
 class Stranger(threading.Thread):
     """Somebody who pushes to main again and again, also into files that are being promoted.
 
+    `often` is set when that has succeeded OFTEN times.
+
     At the files' ends, right beside the promoted line, a merge of text is in conflict; on top it is not.
     """
 
@@ -191,6 +195,7 @@ class Stranger(threading.Thread):
         self.farm = farm
         self.random = random.Random(seed)
         self.enough = threading.Event()
+        self.often = threading.Event()
         self.pushed: list[tuple[str, str, str]] = []
         self.clone = farm.folder / "stranger"
         address = farm.box.urls["gitlab"].replace("://", f"://person:{invented.GITLAB_PERSON_TOKEN}@")
@@ -220,6 +225,8 @@ class Stranger(threading.Thread):
             if self._git(self.clone, "push", "-q", "origin", "HEAD:main", check=False).returncode == 0:
                 sha = self._git(self.clone, "rev-parse", "HEAD").stdout.strip()
                 self.pushed.append((sha, name, line))
+                if len(self.pushed) == OFTEN:
+                    self.often.set()
                 return
 
 
@@ -237,7 +244,9 @@ class Looks(threading.Thread):
                 with connection.cursor() as cursor:
                     cursor.execute(_TAKE)
                     for (promotion_id,) in cursor.fetchall():
-                        self.due[promotion_id].set()
+                        # A look at one that ended before these began is of no use to anybody.
+                        if promotion_id in self.due:
+                            self.due[promotion_id].set()
         finally:
             connection.close()
 
