@@ -142,8 +142,6 @@ async def tree(call: Call) -> Response:
 def _tree(repository: Repository, ref: str, folder: str, *, recursive: bool) -> list[Entry]:
     commit = repository.resolve(ref)
     entries = repository.tree(commit, f"{folder}/" if folder else "", recursive=recursive) if commit else []
-    # Git prints the folder and those above it when it recurses; GitLab lists what is below alone.
-    entries = [item for item in entries if not folder or item.path.startswith(f"{folder}/")]
     if commit is None or (folder and not entries):
         raise ApiError(404, "404 Tree Not Found")
     return entries

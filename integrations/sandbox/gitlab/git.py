@@ -169,7 +169,9 @@ class Repository:
     def refs(self, prefix: str) -> list[Ref]:
         """List the refs below a prefix such as `refs/heads/`, in name order."""
         repository = self.objects()
-        found = [repository.references[name] for name in repository.references if name.startswith(prefix)]
+        names = [name for name in repository.references if name.startswith(prefix)]
+        # One that was deleted since it was listed is none.
+        found = [ref for ref in map(repository.references.get, names) if ref is not None]
         rows = [Ref(ref.name, str(ref.resolve().target), str(ref.peel().id)) for ref in found]
         return sorted(rows, key=lambda row: row.name)
 
@@ -300,7 +302,8 @@ def _entry(found: pygit2.Object, path: str) -> Entry:
 
 def _entries(tree: pygit2.Tree, under: str, *, recursive: bool) -> Iterator[Entry]:
     for found in tree:
-        path = f"{under}{found.name}"
+        # Git asks of a name no encoding.
+        path = f"{under}{(found.raw_name or b'').decode(errors='replace')}"
         yield _entry(found, path)
         if recursive and isinstance(found, pygit2.Tree):
             yield from _entries(found, f"{path}/", recursive=True)

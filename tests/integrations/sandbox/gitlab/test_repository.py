@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import subprocess
 from typing import Any
 
 import gitlab
@@ -42,6 +43,19 @@ def test_an_absent_file_is_a_404_with_its_text(api: Api) -> None:
     """api-errors.json, "file absent on ref"."""
     answer = api.get("/repository/files/nothing.yml", params={"ref": "main"})
     assert (answer.status_code, answer.json()) == (404, {"message": "404 File Not Found"})
+
+
+def test_a_name_in_another_encoding_hides_no_other_file(api: Api, box: InThread) -> None:
+    """Git asks of a file's name no encoding; one of Latin-1 must not keep the tree from being listed."""
+    folder = box.world.git.repository(MANIFEST)  # type: ignore[attr-defined]
+    stream = (
+        b"commit refs/heads/latin\ncommitter Ann <ann@example.com> 0 +0000\ndata 1\nx\n"
+        b"from refs/heads/main^0\nM 100644 inline caf\xe9.yml\ndata 1\nx\n"
+    )
+    subprocess.run(["git", "-C", str(folder), "fast-import", "--quiet"], input=stream, check=True)
+    names = [row["path"] for row in api.get("/repository/tree", params={"ref": "latin"}).json()]
+    assert "caf\ufffd.yml" in names
+    assert "overlays" in names
 
 
 def test_the_files_api_answers_only_path_and_branch(api: Api) -> None:
