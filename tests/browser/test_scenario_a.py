@@ -128,11 +128,25 @@ def test_the_whole_way_is_open_without_javascript_and_with_the_keyboard(
     press_until(riku, "Approve")
     riku.keyboard.press("Enter")
     riku.wait_for_url("**/approve/")
+    the_change_is_read_first(riku)
     press_until(riku, "Approve")
     riku.keyboard.press("Enter")
     riku.wait_for_url("**/promotions/1/")
     expect(riku.locator("main")).to_contain_text("approved the change")
     assert people.complaints == []
+
+
+def the_change_is_read_first(page: Page) -> None:
+    """On a phone, too, the exact change stands above the button that approves it."""
+    before = page.viewport_size
+    assert before is not None
+    page.set_viewport_size({"width": 390, "height": 844})
+    change = page.locator("section", has=page.locator("#change-heading")).bounding_box()
+    button = page.get_by_role("button", name="Approve").bounding_box()
+    assert change is not None
+    assert button is not None
+    assert change["y"] + change["height"] <= button["y"]
+    page.set_viewport_size(before)
 
 
 def press_until(page: Page, name: str) -> None:
